@@ -1,0 +1,35 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo movielens check test wheel clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## .venv with the pinned packages, .jars with Delta Lake; needs Python 3.10 to 3.13 and Java 17 or newer
+	@tools/setup.sh
+	@tools/fetch_jars.sh
+
+demo: setup  ## fetch The Complete Journey (a grocer's coupon campaigns), run the whole pipeline on it, show the result
+	@tools/fetch_data.sh complete_journey
+	./spark-submit.sh jobs/pipeline.py --config conf/complete_journey.yaml --as-of 2017-10-01
+	./spark-submit.sh jobs/show.py --config conf/complete_journey.yaml
+
+movielens: setup  ## the same with MovieLens-100k
+	@tools/fetch_data.sh movielens
+	./spark-submit.sh jobs/pipeline.py --config conf/movielens.yaml --as-of 1998-03-01
+	./spark-submit.sh jobs/show.py --config conf/movielens.yaml
+
+check: setup  ## linter, formatter (changes nothing), type checker
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+test: setup check  ## check, then all tests
+	.venv/bin/python -m pytest
+
+wheel: setup  ## the library as a wheel, in .build/dist
+	rm -rf .build/wheel .build/dist
+	.venv/bin/python -m pip --disable-pip-version-check wheel . --no-deps --no-build-isolation -w .build/dist
+
+clean:  ## delete builds and caches; .venv, .jars and .data stay
+	rm -rf .build .mypy_cache .pytest_cache .ruff_cache lib/activityrec.egg-info
+	find lib jobs tests -name __pycache__ -prune -exec rm -rf {} +

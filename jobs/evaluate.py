@@ -1,0 +1,104 @@
+"""Evaluate: models frozen at as_of against what happened afterwards, beside the baselines.
+
+The one stage that reads past as_of.
+"""
+
+import logging
+from datetime import timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from activityrec import tables
+from activityrec.errors import StateError
+from activityrec.evaluation.exposures import scored_exposures
+from activityrec.evaluation.lists import list_metrics, ranked_by
+from activityrec.evaluation.metrics import exposure_metrics, long_scores
+from activityrec.features.history import last_day, read_history
+from activityrec.features.outcomes import responses_of
+from activityrec.job import Job, main
+from activityrec.serving.candidates import (
+    Serving,
+    affinity_amount,
+    popularity,
+    scored_candidates,
+    sides,
+)
+from activityrec.serving.load import load_serving
+
+log = logging.getLogger("activityrec")
+
+
+def run(job: Job) -> dict[str, int]:
+    lakehouse = job.lakehouse
+    serving, champion = load_serving(job)
+    end = last_day(lakehouse.read(tables.EVENTS)) + timedelta(days=1)
+    full = read_history(lakehouse, end)
+    marks = {"run_id": F.lit(job.run_id), "as_of": F.lit(job.as_of)}
+    where = f"run_id = '{job.run_id}'"
+
+    scored = scored_exposures(serving, full).withColumns(marks)
+    written = {"scored_exposures": lakehouse.replace(tables.SCORED_EXPOSURES, scored, where)}
+    scores = long_scores(lakehouse.read(tables.SCORED_EXPOSURES).where(where)).persist()
+    metrics = of_exposures(job, scores).unionByName(of_lists(job, serving, full.events))
+    written["metrics"] = lakehouse.replace(tables.METRICS, metrics.withColumns(marks), where)
+
+    with job.tracking.run(
+        f"{job.run_id} evaluation", job.as_of, {"model": str(champion)}, lakehouse.reads
+    ):
+        rows = lakehouse.read(tables.METRICS).where(where).where("value IS NOT NULL").collect()
+        job.tracking.log_metrics(
+            {f"{r['population']}/{r['model']}/{r['metric']}": r["value"] for r in rows}
+        )
+    return written
+
+
+def of_exposures(job: Job, scores: DataFrame) -> DataFrame:
+    """Metrics of all later exposures, and of those whose response window closed."""
+    limits = job.config.evaluate
+    everything = exposure_metrics(scores, limits.threshold, limits.min_answers)
+    closed = exposure_metrics(
+        scores.where("NOT censored"), limits.threshold, limits.min_answers
+    )
+    return (
+        everything.withColumn("population", F.lit("all"))
+        .unionByName(closed.withColumn("population", F.lit("closed")))
+        .withColumn("k", F.lit(None).cast("int"))
+    )
+
+
+def of_lists(job: Job, serving: Serving, events: DataFrame) -> DataFrame:
+    """Metrics of the lists made at as_of, beside other orders of the same candidates."""
+    made = job.lakehouse.read(tables.RECOMMENDATIONS).where(f"run_id = '{job.run_id}'")
+    if made.isEmpty():
+        raise StateError(
+            f"table serving.recommendations has no rows of run {job.run_id}: run recommend first"
+        )
+    since = F.lit(job.as_of).cast("timestamp")
+    until = F.lit(job.as_of + timedelta(days=job.config.evaluate.horizon_days)).cast("timestamp")
+    during = (F.col("event_ts") >= since) & (F.col("event_ts") < until)
+    answered = responses_of(events.where(during), job.config.response)
+    answered = answered.select("user_id", "activity_id").distinct()
+    asked = serving.only(answered.select("user_id").distinct())
+    candidates = scored_candidates(asked, sides(asked)).withColumns(
+        {"_popularity": popularity(), "_affinity": affinity_amount(job.config.features)}
+    )
+    candidates = candidates.select(
+        "user_id", "activity_id", "als_score", "_popularity", "_affinity"
+    ).persist()
+    relevant = answered.join(
+        candidates.select("user_id", "activity_id"), on=["user_id", "activity_id"], how="left_semi"
+    )
+    baselines = {"popularity": "_popularity", "affinity": "_affinity", "als": "als_score"}
+    if serving.ranker is None:
+        del baselines["als"]
+    name = "als" if serving.ranker is None else "ranker"
+    lists = ranked_by(candidates, baselines).unionByName(
+        made.select(F.lit(name).alias("model"), "user_id", "activity_id", "rank")
+    )
+    ks = [k for k in job.config.evaluate.k if k <= job.config.recommend.k]
+    return list_metrics(lists, relevant, ks).withColumn("population", F.lit("lists"))
+
+
+if __name__ == "__main__":
+    main([("evaluate", run)], __doc__)

@@ -1,0 +1,60 @@
+"""Recommend: features and champion → recommendations for users, audiences for activities."""
+
+from pyspark.sql import functions as F
+
+from activityrec import tables
+from activityrec.ingest import check_as_of
+from activityrec.job import Job, main
+from activityrec.serving.candidates import scored_candidates, sides
+from activityrec.serving.lists import audiences, ranked_lists
+from activityrec.serving.load import load_serving
+from activityrec.serving.offers import catalogue, with_best_offers
+
+
+def run(job: Job) -> dict[str, int]:
+    lakehouse, config = job.lakehouse, job.config
+    serving, champion = load_serving(job)
+    check_as_of(
+        serving.history.events,
+        serving.history.activities,
+        job.as_of,
+        config.recommend.planning_days,
+    )
+    both = sides(serving)
+    candidates = scored_candidates(serving, both)
+    kind = config.features.purchase_type
+    bought = {
+        f"affinity_{what}": F.col(f"{kind}_eligible_{what}") if kind else F.lit(None)
+        for what in ("products", "amount")
+    }
+    listed = candidates.withColumns(bought).select(
+        "user_id", "activity_id", "score", "probability", "als_score", *bought
+    )
+    limits = config.recommend
+    ranked = ranked_lists(listed, limits.k, limits.audience_size).persist()
+    marks = {
+        "run_id": F.lit(job.run_id),
+        "as_of": F.lit(job.as_of),
+        "model": F.lit(str(champion)),
+    }
+    recommended = with_best_offers(
+        ranked.where("listed = 'user'").drop("listed"),
+        both.histories,
+        serving.user_vectors,
+        catalogue(both.items, serving.history.activity_products, serving.item_vectors),
+        kind,
+        limits.offers,
+        limits.products,
+    ).withColumns(marks)
+    targeted = audiences(ranked, limits.audience_size).withColumns(marks)
+    run = f"run_id = '{job.run_id}'"
+    return {
+        "recommendations": lakehouse.replace(tables.RECOMMENDATIONS, recommended, run),
+        "audiences": lakehouse.replace(
+            tables.AUDIENCES, targeted.select(tables.AUDIENCES.column_names), run
+        ),
+    }
+
+
+if __name__ == "__main__":
+    main([("recommend", run)], __doc__)

@@ -1,0 +1,104 @@
+"""Train: features → ALS factors, training_examples and the ranker; both models in MLflow."""
+
+from datetime import date, timedelta
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from activityrec import tables
+from activityrec.errors import StateError
+from activityrec.features.history import between, first_day, read_history
+from activityrec.features.outcomes import outcomes
+from activityrec.job import Job, main
+from activityrec.ranking.examples import examples
+from activityrec.ranking.pipeline import coefficients, fit_ranker
+from activityrec.retrieval.als import activity_vectors, fit_als, fit_dates
+from activityrec.retrieval.interactions import interactions
+
+
+def run(job: Job) -> dict[str, int]:
+    lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
+    history = read_history(lakehouse, as_of)
+    known = outcomes(history.exposures, history.activities, history.events, config.response)
+    start = first_day(history.events) + timedelta(days=config.ranker.min_history_days)
+    closed = between(known, start, as_of).where(F.col("closes_ts") <= F.lit(as_of)).persist()
+    first = closed.agg(F.to_date(F.min("exposure_ts"))).first()
+
+    dates = fit_dates(as_of, first[0] if first else None, config.als.refit_days)
+    written = train_als(job, dates)
+    if closed.isEmpty():
+        return written | {"training_examples": 0}
+    return written | train_ranker(job, closed, dates)
+
+
+def train_als(job: Job, dates: list[date]) -> dict[str, int]:
+    """Fit ALS as of each date; the last one, of the whole history, is registered."""
+    lakehouse, config = job.lakehouse, job.config
+    daily = lakehouse.read(tables.USER_DAILY)
+    fits = []
+    for day in dates:
+        rows = interactions(daily, day, config.interactions)
+        if day == job.as_of or not rows.isEmpty():
+            fits.append(fit_als(rows, day, config.als))
+    fitted = "fitted_date IN ({})".format(", ".join(f"'{day}'" for day in dates))
+    users = reduce(DataFrame.unionByName, [fit.users for fit in fits])
+    items = reduce(DataFrame.unionByName, [fit.items for fit in fits])
+    written = {
+        "user_vectors": lakehouse.replace(tables.USER_VECTORS, users, fitted),
+        "item_vectors": lakehouse.replace(tables.ITEM_VECTORS, items, fitted),
+    }
+    params = config.als.model_dump() | {"half_life_days": config.interactions.half_life_days}
+    with job.tracking.run(f"{job.run_id} als", job.as_of, params, lakehouse.reads):
+        job.tracking.log_metrics({name: float(count) for name, count in written.items()})
+        job.tracking.register("als", fits[-1].model, job.as_of)
+    return written
+
+
+def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int]:
+    """Assemble the point-in-time training set and fit the ranker on it."""
+    lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
+    features = config.features
+    vectors = activity_vectors(
+        lakehouse.read(tables.ITEM_VECTORS).where(F.col("fitted_date").isin(fits)),
+        lakehouse.read(tables.ACTIVITY_PRODUCTS),
+        config.als.own_factor_prior,
+    )
+    learnt = examples(
+        closed,
+        lakehouse.read(tables.user_features(features)),
+        lakehouse.read(tables.ACTIVITY_FEATURES),
+        lakehouse.read(tables.user_activity_features(features)),
+        fits,
+        lakehouse.read(tables.USER_VECTORS).where(F.col("fitted_date").isin(fits)),
+        vectors,
+    )
+    table = tables.training_examples(features)
+    count = lakehouse.replace(
+        table,
+        learnt.drop("closes_ts").withColumn("as_of", F.lit(as_of)),
+        f"as_of = '{as_of}'",
+    )
+    if count != closed.count():
+        raise StateError(
+            f"table features.user_features lacks snapshots of {closed.count() - count:,} of "
+            f"{closed.count():,} exposures before {as_of}: run features at {as_of} first"
+        )
+    rows = lakehouse.read(table).where(f"as_of = '{as_of}'")
+    model = fit_ranker(rows, config)
+    summary = model.stages[-1].summary
+    params = config.ranker.model_dump(exclude={"inputs"}) | {"inputs": len(config.ranker.inputs)}
+    with job.tracking.run(f"{job.run_id} ranker", as_of, params, lakehouse.reads):
+        job.tracking.log_metrics(
+            {
+                "examples": float(count),
+                "training_auc": summary.areaUnderROC,
+                **{f"weight_{name}": w for name, w in coefficients(model, config).items()},
+            }
+        )
+        job.tracking.register("ranker", model, as_of)
+    return {table.name: count}
+
+
+if __name__ == "__main__":
+    main([("train", run)], __doc__)

@@ -1,0 +1,1 @@
+"""Distributed recommender of e-commerce activities on Spark."""

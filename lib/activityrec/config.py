@@ -1,0 +1,295 @@
+"""The YAML of a deployment as typed, validated models.
+
+An unknown key, a wrong type or a value out of range raises :class:`ConfigError` with one line
+that names the file, the key and what is allowed. Relative paths are relative to the YAML's folder.
+"""
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from activityrec.errors import ConfigError
+
+Days = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Section(BaseModel):
+    """Every section refuses keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LakehouseConfig(Section):
+    """Where tables live: under ``root`` (paths), or in a ``catalog`` (metastore, Unity)."""
+
+    root: str | None = None
+    catalog: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "LakehouseConfig":
+        if (self.root is None) == (self.catalog is None):
+            raise ValueError("give either root or catalog")
+        return self
+
+
+class TrackingConfig(Section):
+    """MLflow: tracking and registry ``uri``, and the folder of the artifacts."""
+
+    uri: str
+    artifacts: str | None = None
+
+
+class SourceConfig(Section):
+    """One source of one clean table.
+
+    ``columns`` maps a column of the table to a Spark SQL expression over the source's columns;
+    ``where`` keeps the rows for which it is true.
+    """
+
+    format: str
+    path: str
+    options: dict[str, str] = {}
+    where: str | None = None
+    columns: dict[str, str] = Field(min_length=1)
+
+
+class SourcesConfig(Section):
+    """The sources of each clean table; where keys repeat, see ``ingest.clean``."""
+
+    users: list[SourceConfig] = Field(min_length=1)
+    activities: list[SourceConfig] = Field(min_length=1)
+    events: list[SourceConfig] = Field(min_length=1)
+    products: list[SourceConfig] = []
+    activity_products: list[SourceConfig] = []
+    exposures: list[SourceConfig] = []
+
+
+class ResponseConfig(Section):
+    """What counts as a response, and until when after the exposure.
+
+    The window closes at the activity's end, or ``window_days`` after the exposure where that
+    is given and earlier.
+    """
+
+    event_types: list[Name] = Field(min_length=1)
+    window_days: Days | None = None
+
+
+class InteractionsConfig(Section):
+    """How events are folded into interactions: a weight per event type, and a decay."""
+
+    weights: dict[Name, Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    half_life_days: Days = 180
+
+
+class FeaturesConfig(Section):
+    """What the snapshots hold.
+
+    ``event_types`` become columns of ``user_features``; those of ``affinity_types`` are crossed
+    with what activities cover; ``purchase_type`` is the one that money is spent by.
+    """
+
+    event_types: list[Name] = Field(min_length=1)
+    purchase_type: Name | None = None
+    affinity_types: list[Name] = []
+    windows: list[Days] = [7, 30, 90]
+    affinity_windows: list[Days] = [30, 90]
+    age_bands: list[Annotated[int, Field(ge=0)]] = [18, 25, 35, 45, 55, 65]
+    user_attributes: list[Name] = []
+    user_rate_prior: Annotated[float, Field(gt=0)] = 3.0
+    type_rate_prior: Annotated[float, Field(gt=0)] = 20.0
+
+
+class AlsConfig(Section):
+    """MLlib's implicit ALS (Hu, Koren, Volinsky 2008), and the pooling of activity vectors."""
+
+    rank: Annotated[int, Field(ge=1, le=512)] = 32
+    max_iter: Annotated[int, Field(ge=1)] = 8
+    reg: Annotated[float, Field(ge=0)] = 0.1
+    alpha: Annotated[float, Field(ge=0)] = 10.0
+    blocks: Annotated[int, Field(ge=1)] = 4
+    seed: int = 17
+    refit_days: Days = 60
+    own_factor_prior: Annotated[float, Field(ge=0)] = 50.0
+
+
+class RankerConfig(Section):
+    """MLlib's logistic regression, and the examples that it learns from.
+
+    ``inputs`` are Spark SQL expressions over the columns of ``training_examples``, by name;
+    without them :func:`activityrec.ranking.inputs.default_inputs` gives some.
+    ``categorical`` are columns that are one-hot encoded.
+    """
+
+    reg: Annotated[float, Field(ge=0)] = 0.01
+    elastic_net: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_iter: Annotated[int, Field(ge=1)] = 100
+    min_history_days: Annotated[int, Field(ge=0)] = 30
+    inputs: dict[Name, str] = {}
+    categorical: list[Name] = []
+
+
+class RecommendConfig(Section):
+    """The lists: length, candidates, how far ahead activities are planned."""
+
+    k: Annotated[int, Field(ge=1)] = 10
+    candidates: Annotated[int, Field(ge=1)] = 100
+    planning_days: Annotated[int, Field(ge=0)] = 0
+    offers: Annotated[int, Field(ge=0)] = 3
+    products: Annotated[int, Field(ge=0)] = 5
+    audience_size: Annotated[int, Field(ge=1)] = 10_000
+    exclude_answered: bool = True
+
+
+class EvaluateConfig(Section):
+    """How far the evaluation looks past ``as_of``, and its thresholds."""
+
+    horizon_days: Days = 90
+    k: list[Annotated[int, Field(ge=1)]] = [3, 10]
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    min_answers: Annotated[int, Field(ge=1)] = 5
+
+
+class Config(Section):
+    """One deployment: a data set, where its tables live, and the parameters of the stages."""
+
+    name: Name
+    lakehouse: LakehouseConfig
+    tracking: TrackingConfig
+    sources: SourcesConfig
+    response: ResponseConfig
+    interactions: InteractionsConfig
+    features: FeaturesConfig
+    als: AlsConfig = AlsConfig()
+    ranker: RankerConfig = RankerConfig()
+    recommend: RecommendConfig = RecommendConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        known = set(self.features.event_types)
+        for key, used in {
+            "response.event_types": set(self.response.event_types),
+            "features.purchase_type": {self.features.purchase_type} - {None},
+            "features.affinity_types": set(self.features.affinity_types),
+            "interactions.weights": set(self.interactions.weights),
+        }.items():
+            if used - known:
+                raise ValueError(
+                    f"{key} names {sorted(used - known)}, not among features.event_types"
+                )
+        purchase_type = self.features.purchase_type
+        if purchase_type is not None and purchase_type not in self.features.affinity_types:
+            raise ValueError(f"features.affinity_types must hold the purchase_type {purchase_type}")
+        return self
+
+
+def load_config(path: str | Path) -> Config:
+    """Read and validate the YAML at ``path``.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or not YAML, a key is unknown, a value is missing or wrong.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected a mapping with the keys {_allowed(Config)}")
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(error)}") from None
+    return _resolve_paths(config, path.resolve().parent)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML keeps the last of two equal keys in silence; here it is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} given twice")
+        return super().construct_mapping(node, deep)
+
+
+def _explain(error: ValidationError) -> str:
+    """Every fault as ``key: what is wrong``, on one line."""
+    faults = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"{key}: unknown key; allowed: {_allowed(_section_at(fault['loc'][:-1]))}")
+        else:
+            faults.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}")
+    return "; ".join(faults)
+
+
+def _section_at(location: tuple[int | str, ...]) -> type[BaseModel]:
+    """The section model that a validation error's location leads to."""
+    model: type[BaseModel] = Config
+    for part in location:
+        if isinstance(part, str):
+            annotation = str(model.model_fields[part].annotation)
+            found = re.search(r"(\w+Config)\b", annotation)
+            model = globals()[found.group(1)] if found else model
+    return model
+
+
+def _allowed(model: type[BaseModel]) -> str:
+    return ", ".join(sorted(model.model_fields))
+
+
+def _resolve_paths(config: Config, folder: Path) -> Config:
+    """Make the relative paths of the YAML absolute, seen from its folder."""
+
+    def resolve(path: str | None) -> str | None:
+        if path is None or re.match(r"^(/|[a-z][a-z0-9+.-]*:)", path, re.IGNORECASE):
+            return path
+        return str((folder / path).resolve())
+
+    def resolve_source(source: SourceConfig) -> SourceConfig:
+        return source.model_copy(update={"path": resolve(source.path)})
+
+    sources = {
+        table: [resolve_source(source) for source in getattr(config.sources, table)]
+        for table in SourcesConfig.model_fields
+    }
+    uri = config.tracking.uri
+    if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+        uri = f"sqlite:///{resolve(uri.removeprefix('sqlite:///'))}"
+    tracking = {"uri": uri, "artifacts": resolve(config.tracking.artifacts)}
+    return config.model_copy(
+        update={
+            "lakehouse": config.lakehouse.model_copy(
+                update={"root": resolve(config.lakehouse.root)}
+            ),
+            "tracking": config.tracking.model_copy(update=tracking),
+            "sources": config.sources.model_copy(update=sources),
+        }
+    )
+
+
+def parse_as_of(text: str) -> date:
+    """The date of ``--as-of``; a run at it knows nothing from that day on.
+
+    Raises
+    ------
+    ConfigError
+        Not a date of the form YYYY-MM-DD.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"--as-of {text}: not a date, expected YYYY-MM-DD") from None

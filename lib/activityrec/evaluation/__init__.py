@@ -1,0 +1,1 @@
+"""Did it help: metrics of frozen models on what happened afterwards."""

@@ -1,0 +1,67 @@
+"""Exposures after ``as_of``, scored as production would have scored them."""
+
+from datetime import timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from activityrec.features.daily import user_daily
+from activityrec.features.history import History, between, population
+from activityrec.features.outcomes import outcomes
+from activityrec.features.snapshots import Snapshots, exposed_pairs
+from activityrec.ranking.examples import examples
+from activityrec.ranking.pipeline import probabilities
+from activityrec.serving.candidates import Serving, affinity_amount, popularity
+
+
+def scored_exposures(serving: Serving, full: History) -> DataFrame:
+    """Score every later exposure with the frozen models and with the baselines.
+
+    Features are those of the snapshot of the exposure's day: production computes them every
+    day, the models now and then.
+
+    Parameters
+    ----------
+    serving
+        Models and tables as of T.
+    full
+        The clean tables to the end of the data.
+
+    Returns
+    -------
+    DataFrame
+        ``serving.scored_exposures`` without run_id and as_of.
+    """
+    config, as_of = serving.config, serving.as_of
+    known = outcomes(full.exposures, full.activities, full.events, config.response).persist()
+    until = as_of + timedelta(days=config.evaluate.horizon_days)
+    later = between(known, as_of, until)
+    recent = full.events.where(F.col("event_ts") >= F.lit(as_of).cast("timestamp"))
+    daily = serving.snapshots.daily.unionByName(user_daily(recent)).persist()
+    snapshots = Snapshots(
+        population(later), full, daily, known, serving.snapshots.log_start, config
+    )
+    scored = examples(
+        later,
+        snapshots.users(),
+        snapshots.activities(),
+        snapshots.pairs(exposed_pairs(later)),
+        [serving.fitted],
+        serving.user_vectors,
+        serving.activity_vectors,
+    )
+    if serving.ranker is not None:
+        scored = probabilities(serving.ranker, scored)
+    end = full.events.agg(F.max("event_ts").alias("_end"))
+    return scored.join(F.broadcast(end), how="cross").select(
+        "user_id",
+        "activity_id",
+        "exposure_ts",
+        "label",
+        (F.col("closes_ts") > F.col("_end")).alias("censored"),
+        (F.col("probability") if serving.ranker is not None else F.lit(None)).alias("ranker"),
+        popularity().alias("popularity"),
+        F.col("response_rate").alias("past_rate"),
+        affinity_amount(config.features).alias("affinity"),
+        F.col("als_score").alias("als"),
+    )

@@ -1,0 +1,1 @@
+"""Clean tables to feature tables: everything as of a snapshot, nothing later."""

@@ -1,0 +1,142 @@
+"""``features.activity_features``: activities at a snapshot."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from activityrec.config import Config
+
+KEY = ["snapshot_date", "activity_id"]
+
+
+def activity_features(
+    snapshots: DataFrame,
+    activities: DataFrame,
+    activity_products: DataFrame,
+    daily: DataFrame,
+    outcomes: DataFrame,
+    config: Config,
+) -> DataFrame:
+    """Type, length, size, price level and past response of the activities of each snapshot.
+
+    Parameters
+    ----------
+    snapshots
+        (snapshot_date): the days wanted.
+    activities, activity_products
+        Of the clean schema.
+    daily, outcomes
+        ``features.user_daily`` and the outcomes of exposures; what happened on a snapshot's day
+        or later does not touch its rows.
+
+    Returns
+    -------
+    DataFrame
+        ``features.activity_features``, one row for each activity that is live at the snapshot
+        or starts on its day or within ``recommend.planning_days`` after it.
+    """
+    known = live_at_snapshots(snapshots, activities, config.recommend.planning_days)
+    size = activity_products.groupBy("activity_id").agg(
+        F.count_distinct("product_id").alias("eligible_products"),
+        F.count_distinct("offer_id").alias("offers"),
+    )
+    prices = _price_level(known, activity_products, daily, config.features.purchase_type)
+    rates = _type_rates(snapshots, outcomes, config.features.type_rate_prior)
+    responders = _responders(known, daily, config.response.event_types)
+    return (
+        known.join(F.broadcast(size), on="activity_id", how="left")
+        .join(prices, on=KEY, how="left")
+        .join(F.broadcast(rates), on=["snapshot_date", "activity_type"], how="left")
+        .join(F.broadcast(_overall_rates(rates)), on="snapshot_date", how="left")
+        .join(responders, on=KEY, how="left")
+        .fillna(0, subset=["eligible_products", "offers", "type_exposures", "responders"])
+        # A type without history has the rate of all types.
+        .withColumn("type_response_rate", F.coalesce("type_response_rate", "_overall_rate"))
+        .drop("_overall_rate")
+    )
+
+
+def live_at_snapshots(
+    snapshots: DataFrame, activities: DataFrame, planning_days: int
+) -> DataFrame:
+    """Activities of each snapshot: live on it, or starting within ``planning_days`` of it."""
+    starts = F.col("start_ts") < F.date_add("snapshot_date", planning_days + 1)
+    unended = F.col("end_ts").isNull() | (F.col("end_ts") > F.col("snapshot_date"))
+    return (
+        F.broadcast(activities)
+        .join(F.broadcast(snapshots), on=starts & unended, how="inner")
+        .select(
+            "snapshot_date",
+            "activity_id",
+            "activity_type",
+            ((F.unix_seconds("end_ts") - F.unix_seconds("start_ts")) / 86_400).alias("length_days"),
+            F.datediff("snapshot_date", "start_ts").alias("days_since_start"),
+        )
+    )
+
+
+def _price_level(
+    known: DataFrame, activity_products: DataFrame, daily: DataFrame, purchase_type: str | None
+) -> DataFrame:
+    """Mean over eligible products of ln(1 + unit price), a product's price being that of all
+    units bought before the snapshot."""
+    sold = (
+        daily.where((F.col("event_type") == F.lit(purchase_type)) & (F.col("quantity") > 0))
+        .groupBy("product_id", "event_date")
+        .agg(F.sum("amount").alias("amount"), F.sum("quantity").alias("quantity"))
+    )
+    eligible = activity_products.select("activity_id", "product_id").distinct()
+    wanted = known.select(*KEY).join(eligible, on="activity_id", how="inner")
+    prices = (
+        wanted.select("snapshot_date", "product_id")
+        .distinct()
+        .join(sold, on="product_id", how="inner")
+        .where(F.col("event_date") < F.col("snapshot_date"))
+        .groupBy("snapshot_date", "product_id")
+        .agg(F.log1p(F.sum("amount") / F.sum("quantity")).alias("_price"))
+    )
+    return (
+        wanted.join(prices, on=["snapshot_date", "product_id"], how="inner")
+        .groupBy(*KEY)
+        .agg(F.avg("_price").alias("price_level"))
+    )
+
+
+def _type_rates(snapshots: DataFrame, outcomes: DataFrame, prior: float) -> DataFrame:
+    """Response rate of each type from the exposures that had closed by the snapshot.
+
+    Smoothed as in :func:`activityrec.features.users.response_history`, towards all types.
+    """
+    closed = outcomes.join(
+        F.broadcast(snapshots), on=F.col("closes_ts") <= F.col("snapshot_date"), how="inner"
+    )
+    answered = F.sum(F.col("response_ts").isNotNull().cast("double"))
+    by_type = closed.groupBy("snapshot_date", "activity_type").agg(
+        F.count("*").alias("type_exposures"), answered.alias("_answered")
+    )
+    overall = by_type.groupBy("snapshot_date").agg(
+        (F.sum("_answered") / F.sum("type_exposures")).alias("_overall")
+    )
+    rate = (F.col("_answered") + prior * F.col("_overall")) / (F.col("type_exposures") + prior)
+    return by_type.join(overall, on="snapshot_date", how="inner").select(
+        "snapshot_date", "activity_type", "type_exposures", rate.alias("type_response_rate")
+    )
+
+
+def _overall_rates(rates: DataFrame) -> DataFrame:
+    weighted = F.sum(F.col("type_response_rate") * F.col("type_exposures"))
+    return rates.groupBy("snapshot_date").agg(
+        (weighted / F.sum("type_exposures")).alias("_overall_rate")
+    )
+
+
+def _responders(known: DataFrame, daily: DataFrame, response_types: list[str]) -> DataFrame:
+    responses = daily.where(
+        F.col("event_type").isin(response_types) & F.col("activity_id").isNotNull()
+    ).select("activity_id", "event_date", "user_id")
+    return (
+        responses.join(F.broadcast(known.select(*KEY)), on="activity_id", how="inner")
+        .where(F.col("event_date") < F.col("snapshot_date"))
+        .groupBy(*KEY)
+        .agg(F.count_distinct("user_id").alias("responders"))
+    )
+

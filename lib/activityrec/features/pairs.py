@@ -1,0 +1,259 @@
+"""Affinity of users and activities, from tables to Arrow batches and back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from activityrec.config import FeaturesConfig
+from activityrec.features.affinity import ActivitySide, Floats, Ragged, sparse_products
+from activityrec.features.history import days_before
+from activityrec.features.users import KEY
+from activityrec.tables import affinity_columns, user_activity_features
+
+CELLS_PER_BLOCK = 2_000_000
+"""Users times activities computed at once: 16 MB for each feature."""
+
+
+@dataclass(frozen=True)
+class EligibleItems:
+    """The activity side on the driver, and the numbering of products and categories as tables.
+
+    ``products``: (product_id, product_no) of eligible products; ``categories``: (product_id,
+    category_no) of every product in a category that some activity covers.
+    """
+
+    side: ActivitySide
+    product_ids: tuple[str, ...]
+    products: DataFrame
+    categories: DataFrame
+
+
+def eligible_items(
+    spark: SparkSession, activity_ids: list[str], activity_products: DataFrame, products: DataFrame
+) -> EligibleItems:
+    """Number the eligible products of ``activity_ids`` and their categories.
+
+    The driver sees the eligible products of these activities, never those of all.
+    """
+    ids = spark.createDataFrame([(name,) for name in activity_ids], "activity_id STRING")
+    covered = (
+        activity_products.join(F.broadcast(ids), on="activity_id", how="left_semi")
+        .select("activity_id", "product_id")
+        .distinct()
+        .join(products.select("product_id", "category"), on="product_id", how="left")
+    ).toPandas()
+    number = {name: place for place, name in enumerate(activity_ids)}
+    columns = covered["activity_id"].map(number).to_numpy(dtype=np.int64)
+    product_no, product_ids = covered["product_id"].factorize(sort=True)
+    known = covered["category"].notna().to_numpy()
+    category_no, categories = covered["category"][known].factorize(sort=True)
+    by_category = np.unique(np.stack([category_no, columns[known]]), axis=1)
+    side = ActivitySide(
+        tuple(activity_ids),
+        Ragged.from_pairs(product_no.astype(np.int64), columns, len(product_ids)),
+        Ragged.from_pairs(by_category[0], by_category[1], len(categories)),
+    )
+    numbered = products.join(
+        F.broadcast(_numbering(spark, list(categories), "category")), on="category", how="inner"
+    )
+    return EligibleItems(
+        side,
+        tuple(map(str, product_ids)),
+        _numbering(spark, list(product_ids), "product"),
+        numbered.select("product_id", "category_no"),
+    )
+
+
+def _numbering(spark: SparkSession, names: list[str], what: str) -> DataFrame:
+    """(name, place) of each name; the name column is ``product_id`` or ``category``."""
+    column = "product_id" if what == "product" else what
+    rows = [(str(name), place) for place, name in enumerate(names)]
+    return spark.createDataFrame(rows, f"{column} STRING, {what}_no INT")
+
+
+def histories(
+    population: DataFrame, daily: DataFrame, items: EligibleItems, features: FeaturesConfig
+) -> DataFrame:
+    """What each user had done with products at each snapshot, as arrays.
+
+    Returns
+    -------
+    DataFrame
+        snapshot_date, user_id of ``population``; ``totals``: struct of the money of each
+        affinity type on everything; ``by_product``: array of (product_no, a measure each);
+        ``by_category``: array of (category_no, a measure each). Empty where nothing was done.
+    """
+    kinds = features.affinity_types
+    past = (
+        population.join(
+            daily.where(F.col("event_type").isin(kinds) & F.col("product_id").isNotNull()),
+            on="user_id",
+            how="inner",
+        )
+        .where(F.col("event_date") < F.col("snapshot_date"))
+        .withColumn("_ago", days_before("snapshot_date", "event_date"))
+        .groupBy(*KEY, "product_id")
+        .agg(*_product_measures(features))
+        .join(F.broadcast(items.products), on="product_id", how="left")
+        .join(items.categories, on="product_id", how="left")
+    )
+    product = F.struct("product_no", *product_measures(features))
+    by_category = past.groupBy(*KEY, "category_no").agg(
+        *[F.sum(name).alias(name) for name in category_measures(features)],
+        F.collect_list(F.when(F.col("product_no").isNotNull(), product)).alias("_products"),
+    )
+    category = F.struct("category_no", *category_measures(features))
+    folded = by_category.groupBy(*KEY).agg(
+        *[F.sum(f"{kind}_amount").alias(f"{kind}_total") for kind in kinds],
+        F.flatten(F.collect_list("_products")).alias("by_product"),
+        F.collect_list(F.when(F.col("category_no").isNotNull(), category)).alias("by_category"),
+    )
+    totals = [F.coalesce(f"{kind}_total", F.lit(0.0)).alias(kind) for kind in kinds]
+    return population.join(folded, on=KEY, how="left").select(
+        *KEY,
+        F.struct(*totals, F.lit(0).alias("_")).alias("totals"),
+        # Sorted, so that sums of floats come out the same whatever the partitioning.
+        F.coalesce(F.sort_array("by_product"), F.array()).alias("by_product"),
+        F.coalesce(F.sort_array("by_category"), F.array()).alias("by_category"),
+    )
+
+
+def category_measures(features: FeaturesConfig) -> list[str]:
+    """Names of the measures kept by category: additive over products."""
+    return [
+        f"{kind}_{what}" for kind in features.affinity_types for what in ("count", "amount", "products")
+    ]
+
+
+def product_measures(features: FeaturesConfig) -> list[str]:
+    """Names of the measures kept by product."""
+    recent = [
+        f"{kind}_{what}_{days}d"
+        for kind in features.affinity_types
+        for days in features.affinity_windows
+        for what in ("count", "amount")
+    ]
+    return category_measures(features) + recent
+
+
+def _product_measures(features: FeaturesConfig) -> list[Column]:
+    measures = []
+    for kind in features.affinity_types:
+        mine = F.col("event_type") == kind
+        measures += [
+            _sum(mine, "events").alias(f"{kind}_count"),
+            _sum(mine, "amount").alias(f"{kind}_amount"),
+            F.max(F.when(mine, 1.0).otherwise(0.0)).alias(f"{kind}_products"),
+        ]
+        for days in features.affinity_windows:
+            recent = mine & (F.col("_ago") <= days)
+            measures += [
+                _sum(recent, "events").alias(f"{kind}_count_{days}d"),
+                _sum(recent, "amount").alias(f"{kind}_amount_{days}d"),
+            ]
+    return measures
+
+
+def _sum(condition: Column, column: str) -> Column:
+    return F.sum(F.when(condition, F.col(column).cast("double")).otherwise(0.0))
+
+
+def affinity_blocks(
+    batch: pa.RecordBatch, side: ActivitySide
+) -> Iterator[tuple[pa.RecordBatch, dict[str, Floats]]]:
+    """The affinity features of an Arrow batch of histories, in blocks of bounded size.
+
+    Yields
+    ------
+    (RecordBatch, dict)
+        Some rows of the batch, and feature name to (rows, activities).
+    """
+    height = max(1, CELLS_PER_BLOCK // max(1, len(side.activity_ids)))
+    for start in range(0, batch.num_rows, height):
+        rows = batch.slice(start, height)
+        yield rows, _affinity(rows, side)
+
+
+def _affinity(rows: pa.RecordBatch, side: ActivitySide) -> dict[str, Floats]:
+    width = len(side.activity_ids)
+    found = {}
+    for scope, column, matrix in (
+        ("eligible", "by_product", side.of_product),
+        ("category", "by_category", side.of_category),
+    ):
+        owned, measures = _ragged(rows.column(column))
+        for name, block in sparse_products(owned, measures, matrix, width).items():
+            kind, _, what = name.partition("_")
+            found[f"{kind}_{scope}_{what}"] = block
+    totals = rows.column("totals")
+    for kind in [field.name for field in totals.type if field.name != "_"]:
+        total = totals.field(kind).to_numpy(zero_copy_only=False)
+        spent = np.where(total > 0, total, 1.0)[:, None]
+        for scope in ("eligible", "category"):
+            found[f"{kind}_{scope}_share"] = found[f"{kind}_{scope}_amount"] / spent
+    return found
+
+
+def _ragged(column: pa.ListArray) -> tuple[Ragged, dict[str, Floats]]:
+    """An Arrow array of lists of structs (number, measures) as a ragged array and its values."""
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    number, *measures = column.flatten().flatten()
+    names = [field.name for field in column.type.value_type][1:]
+    owned = Ragged(offsets - offsets[0], number.to_numpy(zero_copy_only=False).astype(np.int64))
+    return owned, {
+        name: values.to_numpy(zero_copy_only=False)
+        for name, values in zip(names, measures, strict=True)
+    }
+
+
+def pair_features(
+    pairs: DataFrame, histories: DataFrame, side: ActivitySide, features: FeaturesConfig
+) -> DataFrame:
+    """``features.user_activity_features`` of given pairs.
+
+    Parameters
+    ----------
+    pairs
+        (snapshot_date, user_id, activity_id); activities outside ``side`` are left out.
+    histories
+        As :func:`histories` gives them.
+    """
+    numbers = pairs.sparkSession.createDataFrame(
+        [(name, place) for place, name in enumerate(side.activity_ids)],
+        "activity_id STRING, activity_no INT",
+    )
+    wanted = (
+        pairs.join(F.broadcast(numbers), on="activity_id", how="inner")
+        .groupBy(*KEY)
+        .agg(F.sort_array(F.collect_set("activity_no")).alias("wanted"))
+    )
+    schema = ", ".join(f"{c.name} {c.type}" for c in user_activity_features(features).columns)
+    names = [column.name for column in affinity_columns(features)]
+    return histories.join(wanted, on=KEY, how="inner").mapInArrow(_mapper(side, names), schema)
+
+
+def _mapper(
+    side: ActivitySide, names: list[str]
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def compute(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        activity_ids = pa.array(side.activity_ids, pa.string())
+        for batch in batches:
+            for rows, blocks in affinity_blocks(batch, side):
+                wanted = rows.column("wanted")
+                user = np.repeat(np.arange(rows.num_rows), np.diff(wanted.offsets.to_numpy()))
+                activity = wanted.flatten().to_numpy()
+                yield pa.RecordBatch.from_arrays(
+                    [
+                        rows.column("snapshot_date").take(pa.array(user)),
+                        rows.column("user_id").take(pa.array(user)),
+                        activity_ids.take(pa.array(activity)),
+                        *[pa.array(blocks[name][user, activity]) for name in names],
+                    ],
+                    names=[*KEY, "activity_id", *names],
+                )
+
+    return compute

@@ -1,0 +1,170 @@
+"""``features.user_features``: users at a snapshot."""
+
+from datetime import date
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from activityrec.config import FeaturesConfig
+from activityrec.features.history import days_before
+
+KEY = ["snapshot_date", "user_id"]
+UNKNOWN = "unknown"
+
+
+def user_features(
+    population: DataFrame,
+    daily: DataFrame,
+    outcomes: DataFrame,
+    users: DataFrame,
+    config: FeaturesConfig,
+    log_start: date,
+) -> DataFrame:
+    """Activity, recency, frequency, response history and profile of users at snapshots.
+
+    Parameters
+    ----------
+    population
+        (snapshot_date, user_id): the rows wanted.
+    daily
+        ``features.user_daily``; days from a snapshot on do not touch its rows.
+    outcomes
+        As :func:`activityrec.features.outcomes.outcomes` gives them, likewise.
+    users
+        ``clean.users``.
+    log_start
+        The first day of the log; ``observed_days`` counts from it.
+
+    Returns
+    -------
+    DataFrame
+        ``features.user_features``, one row for each of ``population``.
+    """
+    past = (
+        population.join(daily, on="user_id", how="inner")
+        .where(F.col("event_date") < F.col("snapshot_date"))
+        .withColumn("_ago", days_before("snapshot_date", "event_date"))
+    )
+    # Days and products are folded apart: a day has many products, and a product many days.
+    by_day = past.groupBy(*KEY, "event_type", "_ago").agg(
+        F.sum("events").alias("events"), F.sum("amount").alias("amount")
+    )
+    by_product = (
+        past.where("product_id IS NOT NULL")
+        .groupBy(*KEY, "event_type", "product_id")
+        .agg(F.min("_ago").alias("_ago"))
+    )
+    observed = F.datediff(F.col("snapshot_date"), F.lit(log_start))
+    rows = (
+        population.withColumn("observed_days", observed)
+        .join(_activity(by_day, config), on=KEY, how="left")
+        .join(_products(by_product, config), on=KEY, how="left")
+        .join(response_history(population, outcomes, config.user_rate_prior), on=KEY, how="left")
+        .join(_profile(users, config), on="user_id", how="left")
+    )
+    for kind in config.event_types:
+        share = F.col(f"{kind}_days_all") / F.greatest("observed_days", F.lit(1))
+        rows = rows.withColumn(f"{kind}_frequency", share)
+    return rows.fillna(UNKNOWN, subset=_profile_columns(config)).fillna(
+        0, subset=[name for name in rows.columns if not _may_be_null(name)]
+    )
+
+
+def _activity(by_day: DataFrame, config: FeaturesConfig) -> DataFrame:
+    measures = []
+    for kind in config.event_types:
+        mine = F.col("event_type") == kind
+        for suffix, recent in _windows(config):
+            within = mine & recent
+            measures += [
+                _sum(within, F.col("events")).alias(f"{kind}_count_{suffix}"),
+                _sum(within, F.col("amount")).alias(f"{kind}_amount_{suffix}"),
+                _sum(within, F.lit(1)).alias(f"{kind}_days_{suffix}"),
+            ]
+        measures.append(F.min(F.when(mine, F.col("_ago"))).alias(f"{kind}_recency_days"))
+    return by_day.groupBy(*KEY).agg(*measures)
+
+
+def _products(by_product: DataFrame, config: FeaturesConfig) -> DataFrame:
+    """Distinct products by window: a product counts where its last day is inside."""
+    measures = [
+        _sum((F.col("event_type") == kind) & recent, F.lit(1)).alias(f"{kind}_products_{suffix}")
+        for kind in config.event_types
+        for suffix, recent in _windows(config)
+    ]
+    return by_product.groupBy(*KEY).agg(*measures)
+
+
+def response_history(population: DataFrame, outcomes: DataFrame, prior: float) -> DataFrame:
+    """Exposures shown, answered and the smoothed response rate, for each of ``population``.
+
+    The rate counts exposures whose window had closed by the snapshot: an open one is not yet a
+    failure. It is (answered + prior × p) / (closed + prior), p the rate of all users at that
+    snapshot (the posterior mean under a beta prior of that weight); NULL while nothing has
+    closed for anyone.
+    """
+    known = outcomes.select("user_id", "exposure_ts", "closes_ts", "response_ts")
+    snapshots = F.broadcast(population.select("snapshot_date").distinct())
+    base = (
+        known.join(snapshots, on=F.col("closes_ts") <= F.col("snapshot_date"), how="inner")
+        .groupBy("snapshot_date")
+        .agg(F.avg(F.col("response_ts").isNotNull().cast("double")).alias("_base"))
+    )
+    own = (
+        population.join(known, on="user_id", how="inner")
+        .where(F.col("exposure_ts") < F.col("snapshot_date"))
+        .withColumn("_answered", F.col("response_ts") < F.col("snapshot_date"))
+        .withColumn("_closed", F.col("closes_ts") <= F.col("snapshot_date"))
+        .groupBy(*KEY)
+        .agg(
+            F.count("*").alias("shown"),
+            _sum(F.col("_answered"), F.lit(1)).alias("answered"),
+            _sum(F.col("_closed"), F.lit(1)).alias("_shown_closed"),
+            _sum(F.col("_answered") & F.col("_closed"), F.lit(1)).alias("_answered_closed"),
+        )
+    )
+    counted = (
+        population.join(own, on=KEY, how="left")
+        .fillna(0)
+        .join(F.broadcast(base), on="snapshot_date", how="left")
+    )
+    rate = (F.col("_answered_closed") + prior * F.col("_base")) / (F.col("_shown_closed") + prior)
+    return counted.select(*KEY, "shown", "answered", rate.alias("response_rate"))
+
+
+def _profile(users: DataFrame, config: FeaturesConfig) -> DataFrame:
+    attributes = [
+        F.col("attributes")[name].alias(f"attribute_{name}")
+        for name in config.user_attributes
+    ]
+    return users.select(
+        "user_id", age_band(F.col("age"), config.age_bands).alias("age_band"), "gender", *attributes
+    )
+
+
+def age_band(age: Column, bands: list[int]) -> Column:
+    """The band of an age: ``bands`` are the lower bounds, as in ``18-24``, ``65+``, ``0-17``."""
+    bounds = sorted({0, *bands})
+    band = F.lit(None)
+    for lower, upper in zip(bounds, [*bounds[1:], None], strict=True):
+        label = f"{lower}+" if upper is None else f"{lower}-{upper - 1}"
+        band = F.when(age >= lower, F.lit(label)).otherwise(band)
+    return band.cast("string")
+
+
+def _profile_columns(config: FeaturesConfig) -> list[str]:
+    return ["age_band", "gender", *(f"attribute_{name}" for name in config.user_attributes)]
+
+
+def _may_be_null(name: str) -> bool:
+    return name == "response_rate" or name.endswith("_recency_days")
+
+
+def _windows(config: FeaturesConfig) -> list[tuple[str, Column]]:
+    """(suffix, condition on days ago) of each window and of all time."""
+    recent = [(f"{days}d", F.col("_ago") <= days) for days in config.windows]
+    return [*recent, ("all", F.lit(True))]
+
+
+def _sum(condition: Column, value: Column) -> Column:
+    return F.sum(F.when(condition, value).otherwise(0))

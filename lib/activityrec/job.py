@@ -1,0 +1,108 @@
+"""What every job shares: arguments, log, errors as one line, and the objects of a run."""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from activityrec.config import Config, load_config, parse_as_of
+from activityrec.errors import ActivityRecError
+from activityrec.lakehouse import Lakehouse
+from activityrec.session import get_spark
+from activityrec.tracking import Tracking
+
+log = logging.getLogger("activityrec")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run at one ``as_of``: what a stage works with."""
+
+    spark: SparkSession
+    config: Config
+    lakehouse: Lakehouse
+    tracking: Tracking
+    as_of: date
+    run_id: str
+
+
+Stage = Callable[[Job], Mapping[str, int]]
+"""A stage does its work and returns the rows written, by table."""
+
+
+def open_job(spark: SparkSession, config: Config, as_of: date, run_id: str | None = None) -> Job:
+    """The objects of a run; its id is by default that of the date, so that a repeat replaces."""
+    return Job(
+        spark=spark,
+        config=config,
+        lakehouse=Lakehouse(spark, config),
+        tracking=Tracking(config),
+        as_of=as_of,
+        run_id=run_id or f"{config.name}-{as_of:%Y%m%d}",
+    )
+
+
+def run_stages(job: Job, stages: Sequence[tuple[str, Stage]]) -> None:
+    """Run stages in order under the lakehouse's lock, logging a line for each."""
+    with job.lakehouse.lock():
+        for number, (name, stage) in enumerate(stages, start=1):
+            started = time.monotonic()
+            job.lakehouse.reads.clear()
+            rows = stage(job)
+            written = ", ".join(f"{table} {count:,}" for table, count in rows.items())
+            seconds = time.monotonic() - started
+            log.info("[%d/%d] %s: %s (%.1f s)", number, len(stages), name, written, seconds)
+            # What a stage keeps in memory is of no use to the next one.
+            job.spark.catalog.clearCache()
+
+
+def main(stages: Sequence[tuple[str, Stage]], description: str) -> None:
+    """Entry point of a script in ``jobs``: exit status 0, or 1 after one line of error."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", required=True, help="the YAML of the deployment")
+    parser.add_argument("--as-of", required=True, help="YYYY-MM-DD: nothing later is known")
+    parser.add_argument("--run-id", help="default: name of the configuration and date")
+    arguments = parser.parse_args()
+    set_up_logging()
+    try:
+        config = load_config(arguments.config)
+        as_of = parse_as_of(arguments.as_of)
+        job = open_job(get_spark(config.name), config, as_of, arguments.run_id)
+        run_stages(job, stages)
+    except ActivityRecError as error:
+        log.error("%s: %s", arguments.config, _one_line(str(error)))
+        sys.exit(1)
+    except (PySparkException, Py4JError) as error:
+        log.debug("Spark's own words:", exc_info=True)
+        log.error("%s: Spark failed: %s", arguments.config, _one_line(_summary(error)))
+        sys.exit(1)
+
+
+def set_up_logging() -> None:
+    """One line an event, on standard error, without Spark's own bridge."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    # Spark repeats each failed query as 10 kB of JSON on standard output.
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _summary(error: Exception) -> str:
+    """The deepest cause that Spark names, without plans and stacks."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = [line for line in lines if line.startswith("Caused by:")]
+    return (causes or lines or [type(error).__name__])[-1 if causes else 0]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

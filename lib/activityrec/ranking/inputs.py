@@ -1,0 +1,42 @@
+"""What the ranker sees: Spark SQL expressions over the columns of a training example."""
+
+from activityrec.config import Config
+
+
+def ranker_inputs(config: Config) -> dict[str, str]:
+    """Input name to SQL expression: those of the configuration, or the default ones."""
+    return dict(config.ranker.inputs) or default_inputs(config)
+
+
+def default_inputs(config: Config) -> dict[str, str]:
+    """Inputs that any data set with exposures has.
+
+    Counts enter as rates per 30 observed days and by their logarithm: a count since the
+    beginning of the log grows between training and use, a rate does not. Rates of response
+    enter as log-odds.
+    """
+    observed = "greatest(7, observed_days)"
+    inputs = {
+        "type_rate": _log_odds("type_response_rate"),
+        "user_rate": _log_odds("response_rate"),
+        "eligible_products": "ln(1 + eligible_products)",
+        "offers": "ln(1 + offers)",
+        "als": "als_score",
+    }
+    for kind in config.features.event_types:
+        inputs[kind] = f"ln(1 + 30 * {kind}_count_all / {observed})"
+        recency = f"coalesce({kind}_recency_days, 365)"
+        inputs[f"{kind}_recency"] = f"ln(1 + least(365, {recency}))"
+    for kind in config.features.affinity_types:
+        for what in ("count", "amount"):
+            column = f"{kind}_eligible_{what}"
+            inputs[column] = f"ln(1 + 30 * {column} / {observed})"
+            for days in config.features.affinity_windows:
+                rate = f"30 * {column}_{days}d / least({days}, {observed})"
+                inputs[f"{column}_{days}d"] = f"ln(1 + {rate})"
+    return inputs
+
+
+def _log_odds(rate: str) -> str:
+    bounded = f"greatest(0.001, least(0.999, coalesce({rate}, 0.1)))"
+    return f"ln({bounded} / (1 - {bounded}))"

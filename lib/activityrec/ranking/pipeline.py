@@ -1,0 +1,97 @@
+"""The ranker as one MLlib Pipeline: from the columns of an example to a probability."""
+
+from pyspark.errors import AnalysisException
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.feature import OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from activityrec.config import Config
+from activityrec.errors import ConfigError, StateError
+from activityrec.ranking.inputs import ranker_inputs
+
+_PREFIX = "input_"
+
+
+def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
+    """Fit a logistic regression on training examples.
+
+    Parameters
+    ----------
+    examples
+        ``features.training_examples``. An input that is NULL for an example counts as 0.
+
+    Raises
+    ------
+    ConfigError
+        An expression of ``ranker.inputs`` does not resolve.
+    StateError
+        There are not both answered and unanswered examples.
+    """
+    inputs = ranker_inputs(config)
+    _check(examples, inputs)
+    counts = {row["label"]: row["count"] for row in examples.groupBy("label").count().collect()}
+    if len(counts) < 2:
+        raise StateError(
+            f"cannot train a ranker: {counts.get(1, 0)} answered and {counts.get(0, 0)} "
+            "unanswered exposures whose response window closed by as_of; both are needed"
+        )
+    # The order of rows decides the last bits of sums; a fixed one makes the fit repeatable.
+    ordered = examples.coalesce(1).sortWithinPartitions("user_id", "activity_id", "exposure_ts")
+    return _pipeline(inputs, config).fit(ordered.persist())
+
+
+def probabilities(model: PipelineModel, examples: DataFrame) -> DataFrame:
+    """``examples`` with ``probability``, that of a response."""
+    scored = model.transform(examples)
+    return scored.select(
+        *examples.columns, vector_to_array("probability")[1].alias("probability")
+    )
+
+
+def coefficients(model: PipelineModel, config: Config) -> dict[str, float]:
+    """Weight of each numeric input, per standard deviation of it in training."""
+    logistic = model.stages[-1]
+    scaled = dict(zip(ranker_inputs(config), logistic.coefficients, strict=False))
+    return {name: float(value) for name, value in scaled.items()}
+
+
+def _pipeline(inputs: dict[str, str], config: Config) -> Pipeline:
+    categorical = config.ranker.categorical
+    indexed = [f"{_PREFIX}{name}_index" for name in categorical]
+    encoded = [f"{_PREFIX}{name}_onehot" for name in categorical]
+    encoders = [
+        StringIndexer(inputCols=categorical, outputCols=indexed, handleInvalid="keep"),
+        OneHotEncoder(inputCols=indexed, outputCols=encoded),
+    ]
+    numeric = [f"{_PREFIX}{name}" for name in inputs]
+    return Pipeline(
+        stages=[
+            SQLTransformer(statement=_statement(inputs)),
+            *(encoders if categorical else []),
+            VectorAssembler(inputCols=[*numeric, *encoded], outputCol="features"),
+            LogisticRegression(
+                regParam=config.ranker.reg,
+                elasticNetParam=config.ranker.elastic_net,
+                maxIter=config.ranker.max_iter,
+            ),
+        ]
+    )
+
+
+def _statement(inputs: dict[str, str]) -> str:
+    columns = [
+        f"coalesce(cast({sql} AS DOUBLE), 0D) AS {_PREFIX}{name}" for name, sql in inputs.items()
+    ]
+    return f"SELECT *, {', '.join(columns)} FROM __THIS__"
+
+
+def _check(examples: DataFrame, inputs: dict[str, str]) -> None:
+    for name, sql in inputs.items():
+        try:
+            examples.select(F.expr(sql)).schema  # noqa: B018 - resolves the expression
+        except AnalysisException as error:
+            message = str(error).splitlines()[0]
+            raise ConfigError(f"ranker.inputs.{name}: {sql!r} does not resolve: {message}") from None

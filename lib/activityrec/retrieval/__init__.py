@@ -1,0 +1,1 @@
+"""Retrievers: user vectors and activity vectors, and the kernel that turns them into lists."""

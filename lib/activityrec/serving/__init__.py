@@ -1,0 +1,1 @@
+"""From models to the tables that the business reads."""

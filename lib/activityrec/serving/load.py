@@ -1,0 +1,65 @@
+"""What serving and evaluation share: the champion and the tables, as of one day."""
+
+from datetime import date
+
+from pyspark.sql import functions as F
+
+from activityrec import tables
+from activityrec.errors import StateError
+from activityrec.features.history import first_day, read_history
+from activityrec.features.outcomes import outcomes
+from activityrec.features.snapshots import Snapshots
+from activityrec.job import Job
+from activityrec.retrieval.als import activity_vectors
+from activityrec.serving.candidates import Serving
+from activityrec.tracking import Champion
+
+
+def load_serving(job: Job) -> tuple[Serving, Champion]:
+    """The champion with the features and factors that it scores, as of the job's day.
+
+    Raises
+    ------
+    StateError
+        No champion, no snapshot at the day, or the champion's factors are gone.
+    """
+    lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
+    history = read_history(lakehouse, as_of)
+    als = job.tracking.champion("als", as_of, load=False)
+    has_ranker = not history.exposures.isEmpty()
+    ranker = job.tracking.champion("ranker", as_of) if has_ranker else None
+    snapshot = F.col("snapshot_date") == F.lit(as_of)
+    users = lakehouse.read(tables.user_features(config.features)).where(snapshot)
+    if users.isEmpty():
+        raise StateError(
+            f"table features.user_features has no snapshot of {as_of}: run features at it first"
+        )
+    fitted = F.col("fitted_date") == F.lit(als.as_of)
+    item_vectors = lakehouse.read(tables.ITEM_VECTORS).where(fitted)
+    if item_vectors.isEmpty():
+        raise StateError(
+            f"table features.item_vectors has no fit of {als.as_of}, the champion's: run train"
+        )
+    serving = Serving(
+        as_of=as_of,
+        fitted=als.as_of,
+        config=config,
+        history=history,
+        snapshots=Snapshots(
+            users.select("snapshot_date", "user_id"),
+            history,
+            lakehouse.read(tables.USER_DAILY).where(F.col("event_date") < F.lit(as_of)),
+            outcomes(history.exposures, history.activities, history.events, config.response),
+            first_day(history.events),
+            config,
+        ),
+        users=users,
+        activities=lakehouse.read(tables.ACTIVITY_FEATURES).where(snapshot),
+        user_vectors=lakehouse.read(tables.USER_VECTORS).where(fitted),
+        item_vectors=item_vectors,
+        activity_vectors=activity_vectors(
+            item_vectors, history.activity_products, config.als.own_factor_prior
+        ),
+        ranker=ranker.model if ranker else None,
+    )
+    return serving, ranker or als

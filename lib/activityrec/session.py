@@ -1,0 +1,31 @@
+"""The SparkSession: the one that exists (spark-submit, Databricks), or a new one."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+
+def get_spark(name: str, properties: Mapping[str, str] | None = None) -> SparkSession:
+    """The running session, or one built with ``properties``.
+
+    Under spark-submit and on Databricks the properties come from there; see ``conf/spark``.
+    """
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(name)
+    for key, value in (properties or {}).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def read_properties(*paths: str | Path) -> dict[str, str]:
+    """Spark properties files (``key value`` lines, ``#`` comments); later files win."""
+    properties = {}
+    for path in paths:
+        for line in Path(path).read_text(encoding="utf-8").splitlines():
+            if line.strip() and not line.lstrip().startswith("#"):
+                key, value = line.split(maxsplit=1)
+                properties[key] = value.strip()
+    return properties

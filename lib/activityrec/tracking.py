@@ -1,0 +1,119 @@
+"""MLflow: runs, registered models and the champion. The one module that knows it."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from pyspark.ml import PipelineModel
+from pyspark.ml.base import Model
+
+from activityrec.config import Config
+from activityrec.errors import StateError
+
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The registered model version that production uses."""
+
+    name: str
+    version: str
+    as_of: date
+    model: PipelineModel | None
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+class Tracking:
+    """The tracking server and registry of one deployment."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config.tracking
+        self.experiment = config.name
+        self._connected = False
+
+    def model_name(self, part: str) -> str:
+        """Registered name of a part: ``als`` or ``ranker``."""
+        return f"{self.experiment}-{part}"
+
+    @contextmanager
+    def run(
+        self, name: str, as_of: date, params: Mapping[str, object], versions: Mapping[str, int]
+    ) -> Iterator[None]:
+        """An MLflow run with parameters and the Delta versions of the tables that were read."""
+        self._connect()
+        with mlflow.start_run(run_name=name):
+            mlflow.set_tag("as_of", as_of.isoformat())
+            mlflow.log_params(dict(params))
+            mlflow.log_dict(dict(versions), "delta_versions.json")
+            mlflow.set_tags({f"delta.{table}": str(v) for table, v in versions.items()})
+            yield
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Metrics of the current run; MLflow refuses ``@`` in their names."""
+        mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()})
+
+    def register(self, part: str, model: Model, as_of: date) -> None:
+        """Log a fitted Spark model in the current run, register it and make it champion."""
+        import pyspark
+
+        name = self.model_name(part)
+        info = mlflow.spark.log_model(
+            model,
+            artifact_path=part,
+            registered_model_name=name,
+            pip_requirements=[f"pyspark=={pyspark.__version__}"],
+        )
+        client = MlflowClient()
+        version = info.registered_model_version
+        client.set_model_version_tag(name, version, "as_of", as_of.isoformat())
+        client.set_registered_model_alias(name, CHAMPION, version)
+
+    def champion(self, part: str, as_of: date, load: bool = True) -> Champion:
+        """The champion of a part, with its model where ``load`` is true.
+
+        Raises
+        ------
+        StateError
+            There is none, or it was trained on data from ``as_of`` or later.
+        """
+        self._connect()
+        name = self.model_name(part)
+        try:
+            version = MlflowClient().get_model_version_by_alias(name, CHAMPION)
+        except MlflowException:
+            raise StateError(f"model {name} has no champion: run train first") from None
+        trained = date.fromisoformat(version.tags["as_of"])
+        if trained > as_of:
+            raise StateError(
+                f"model {name} version {version.version} was trained as of {trained}, which is "
+                f"after {as_of}: it knows the future; run train at {as_of} first"
+            )
+        uri = f"models:/{name}/{version.version}"
+        model = mlflow.spark.load_model(uri) if load else None
+        return Champion(name, version.version, trained, model)
+
+    def _connect(self) -> None:
+        if self._connected:
+            return
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", module="mlflow")
+        if self.config.uri.startswith("sqlite:///"):
+            Path(self.config.uri.removeprefix("sqlite:///")).parent.mkdir(
+                parents=True, exist_ok=True
+            )
+        mlflow.set_tracking_uri(self.config.uri)
+        if mlflow.get_experiment_by_name(self.experiment) is None:
+            mlflow.create_experiment(self.experiment, self.config.artifacts)
+        mlflow.set_experiment(self.experiment)
+        self._connected = True

@@ -1,0 +1,36 @@
+from setuptools import find_packages, setup
+
+# pyspark, delta-spark and mlflow are extras: a cluster or Databricks brings its own, and
+# installing a second copy over it breaks it.
+SPARK = ["pyspark>=4.0.1,<4.3", "delta-spark>=4.0,<4.5"]
+MLFLOW = ["mlflow-skinny>=3.12,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]
+DEV = [
+    "mypy",
+    "pandas-stubs>=2.2,<3",  # without it mypy cannot read the pandas types in pyspark's own hints
+    "pytest",
+    "ruff",
+    "scikit-learn",  # tests compare the metrics with it
+    "setuptools",
+    "types-PyYAML",
+    "wheel",
+]
+
+setup(
+    name="activityrec",
+    version="0.1.0",
+    description="Recommends promotional activities to users, on Spark and Delta Lake",
+    package_dir={"": "lib"},
+    packages=find_packages("lib"),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "numpy>=1.26,<3",
+        "pandas>=2.2,<3",  # Spark 4.2 does not support pandas 3
+        "pyarrow>=18,<26",
+        "pydantic>=2.7,<3",
+        "pyyaml>=6,<7",
+    ],
+    extras_require={"spark": SPARK, "mlflow": MLFLOW, "dev": DEV},
+    # Out of the source tree, so that a module deleted since the last build stays out of the wheel.
+    options={"build": {"build_base": ".build/wheel"}},
+    zip_safe=False,
+)
