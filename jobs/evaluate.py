@@ -6,25 +6,19 @@ The one stage that reads past as_of.
 import logging
 from datetime import timedelta
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from activityrec import tables
 from activityrec.errors import StateError
+from activityrec.evaluation.baselines import affinity_amount, with_popularity
 from activityrec.evaluation.exposures import scored_exposures
 from activityrec.evaluation.lists import list_metrics, ranked_by
 from activityrec.evaluation.metrics import exposure_metrics, long_scores
 from activityrec.features.history import last_day, read_history
 from activityrec.features.outcomes import responses_of
 from activityrec.job import Job, main
-from activityrec.serving.candidates import (
-    Serving,
-    affinity_amount,
-    popularity,
-    scored_candidates,
-    sides,
-)
+from activityrec.serving.candidates import Serving, scored_candidates, sides
 from activityrec.serving.load import load_serving
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 log = logging.getLogger("activityrec")
 
@@ -34,13 +28,14 @@ def run(job: Job) -> dict[str, int]:
     serving, champion = load_serving(job)
     end = last_day(lakehouse.read(tables.EVENTS)) + timedelta(days=1)
     full = read_history(lakehouse, end)
+    learnt = training_examples(job, serving)
     marks = {"run_id": F.lit(job.run_id), "as_of": F.lit(job.as_of)}
     where = f"run_id = '{job.run_id}'"
 
-    scored = scored_exposures(serving, full).withColumns(marks)
+    scored = scored_exposures(serving, full, learnt).withColumns(marks)
     written = {"scored_exposures": lakehouse.replace(tables.SCORED_EXPOSURES, scored, where)}
     scores = long_scores(lakehouse.read(tables.SCORED_EXPOSURES).where(where)).persist()
-    metrics = of_exposures(job, scores).unionByName(of_lists(job, serving, full.events))
+    metrics = of_exposures(job, scores).unionByName(of_lists(job, serving, full.events, learnt))
     written["metrics"] = lakehouse.replace(tables.METRICS, metrics.withColumns(marks), where)
 
     with job.tracking.run(
@@ -57,9 +52,7 @@ def of_exposures(job: Job, scores: DataFrame) -> DataFrame:
     """Metrics of all later exposures, and of those whose response window closed."""
     limits = job.config.evaluate
     everything = exposure_metrics(scores, limits.threshold, limits.min_answers)
-    closed = exposure_metrics(
-        scores.where("NOT censored"), limits.threshold, limits.min_answers
-    )
+    closed = exposure_metrics(scores.where("NOT censored"), limits.threshold, limits.min_answers)
     return (
         everything.withColumn("population", F.lit("all"))
         .unionByName(closed.withColumn("population", F.lit("closed")))
@@ -67,7 +60,15 @@ def of_exposures(job: Job, scores: DataFrame) -> DataFrame:
     )
 
 
-def of_lists(job: Job, serving: Serving, events: DataFrame) -> DataFrame:
+def training_examples(job: Job, serving: Serving) -> DataFrame | None:
+    """What the frozen ranker learnt from; None without one."""
+    if serving.ranker is None:
+        return None
+    table = tables.training_examples(job.config.features)
+    return job.lakehouse.read(table).where(f"as_of = '{serving.fitted}'")
+
+
+def of_lists(job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | None) -> DataFrame:
     """Metrics of the lists made at as_of, beside other orders of the same candidates."""
     made = job.lakehouse.read(tables.RECOMMENDATIONS).where(f"run_id = '{job.run_id}'")
     if made.isEmpty():
@@ -80,16 +81,14 @@ def of_lists(job: Job, serving: Serving, events: DataFrame) -> DataFrame:
     answered = responses_of(events.where(during), job.config.response)
     answered = answered.select("user_id", "activity_id").distinct()
     asked = serving.only(answered.select("user_id").distinct())
-    candidates = scored_candidates(asked, sides(asked)).withColumns(
-        {"_popularity": popularity(), "_affinity": affinity_amount(job.config.features)}
-    )
-    candidates = candidates.select(
-        "user_id", "activity_id", "als_score", "_popularity", "_affinity"
-    ).persist()
+    scored = with_popularity(scored_candidates(asked, sides(asked)), learnt)
+    affinity = affinity_amount(job.config.features).alias("affinity")
+    candidates = scored.select("user_id", "activity_id", "als_score", "popularity", affinity)
+    candidates = candidates.persist()
     relevant = answered.join(
         candidates.select("user_id", "activity_id"), on=["user_id", "activity_id"], how="left_semi"
     )
-    baselines = {"popularity": "_popularity", "affinity": "_affinity", "als": "als_score"}
+    baselines = {"popularity": "popularity", "affinity": "affinity", "als": "als_score"}
     if serving.ranker is None:
         del baselines["als"]
     name = "als" if serving.ranker is None else "ranker"

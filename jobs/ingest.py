@@ -3,11 +3,10 @@
 import logging
 from functools import reduce
 
-from pyspark.sql import DataFrame
-
 from activityrec import tables
 from activityrec.ingest import check_as_of, clean_tables
 from activityrec.job import Job, main
+from pyspark.sql import DataFrame
 
 log = logging.getLogger("activityrec")
 
@@ -16,9 +15,7 @@ def run(job: Job) -> dict[str, int]:
     lakehouse, planning_days = job.lakehouse, job.config.recommend.planning_days
     lakehouse.check(tables.all_tables(job.config.features))
     cleaned = clean_tables(job.spark, job.config.sources)
-    check_as_of(
-        cleaned["events"].valid(), cleaned["activities"].rows(), job.as_of, planning_days
-    )
+    check_as_of(cleaned["events"].valid(), cleaned["activities"].rows(), job.as_of, planning_days)
     written, refused = {}, []
     for name, clean in cleaned.items():
         written[name] = lakehouse.replace(clean.table, clean.rows())

@@ -230,7 +230,9 @@ def _explain(error: ValidationError) -> str:
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
         if fault["type"] == "extra_forbidden":
-            faults.append(f"{key}: unknown key; allowed: {_allowed(_section_at(fault['loc'][:-1]))}")
+            faults.append(
+                f"{key}: unknown key; allowed: {_allowed(_section_at(fault['loc'][:-1]))}"
+            )
         else:
             faults.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}")
     return "; ".join(faults)

@@ -5,11 +5,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from activityrec.config import Config, load_config, parse_as_of
@@ -31,6 +32,7 @@ class Job:
     tracking: Tracking
     as_of: date
     run_id: str
+    options: Mapping[str, str | None] = field(default_factory=dict)
 
 
 Stage = Callable[[Job], Mapping[str, int]]
@@ -63,19 +65,41 @@ def run_stages(job: Job, stages: Sequence[tuple[str, Stage]]) -> None:
             job.spark.catalog.clearCache()
 
 
-def main(stages: Sequence[tuple[str, Stage]], description: str) -> None:
-    """Entry point of a script in ``jobs``: exit status 0, or 1 after one line of error."""
+def main(
+    stages: Sequence[tuple[str, Stage]],
+    description: str | None,
+    finish: Callable[[Job], None] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> None:
+    """Entry point of a script in ``jobs``: exit status 0, or 1 after one line of error.
+
+    Parameters
+    ----------
+    stages
+        What to run, in order.
+    description
+        For ``--help``.
+    finish
+        Called after the stages, with the lock released.
+    options
+        Further options of the script and their help; their values are in ``Job.options``.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", required=True, help="the YAML of the deployment")
     parser.add_argument("--as-of", required=True, help="YYYY-MM-DD: nothing later is known")
     parser.add_argument("--run-id", help="default: name of the configuration and date")
+    for option, text in (options or {}).items():
+        parser.add_argument(f"--{option}", help=text)
     arguments = parser.parse_args()
     set_up_logging()
     try:
         config = load_config(arguments.config)
         as_of = parse_as_of(arguments.as_of)
         job = open_job(get_spark(config.name), config, as_of, arguments.run_id)
+        job = replace(job, options=vars(arguments))
         run_stages(job, stages)
+        if finish is not None:
+            finish(job)
     except ActivityRecError as error:
         log.error("%s: %s", arguments.config, _one_line(str(error)))
         sys.exit(1)
@@ -94,7 +118,7 @@ def set_up_logging() -> None:
     log.propagate = False
     # Spark repeats each failed query as 10 kB of JSON on standard output.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _summary(error: Exception) -> str:

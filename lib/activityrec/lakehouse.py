@@ -120,6 +120,40 @@ class Lakehouse:
             if self.exists(table):
                 self._verify(table)
 
+    def create_views(self, schema: str, views: dict[str, str]) -> None:
+        """Create or replace views by name and query.
+
+        A catalog keeps them. Paths have no place for views: there they are temporary views of
+        the session, and ``<root>/views.sql`` makes them in any other one.
+        """
+        if self.catalog is not None:
+            for name, query in views.items():
+                self.spark.sql(f"CREATE OR REPLACE VIEW {self.catalog}.{schema}.{name} AS {query}")
+            return
+        statements = [
+            f"CREATE OR REPLACE TEMPORARY VIEW {name} AS {query}" for name, query in views.items()
+        ]
+        for statement in statements:
+            self.spark.sql(statement)
+        script = ";\n".join(statements) + ";\n"
+        self._write_text(f"{self.root}/views.sql", script)
+
+    def register(self, tables: list[Table]) -> None:
+        """Give the tables their short names in this session, as temporary views."""
+        for table in tables:
+            if self.exists(table):
+                self.read(table).createOrReplaceTempView(table.name)
+
+    def _write_text(self, path: str, text: str) -> None:
+        """Write a small file by the file system that the path is on."""
+        jvm, conf = self.spark._jvm, self.spark._jsparkSession.sessionState().newHadoopConf()
+        target = jvm.org.apache.hadoop.fs.Path(path)
+        stream = target.getFileSystem(conf).create(target, True)
+        try:
+            stream.write(bytearray(text, "utf-8"))
+        finally:
+            stream.close()
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep a second pipeline away from a lakehouse on this machine's disk.

@@ -5,16 +5,17 @@ from datetime import timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from activityrec.evaluation.baselines import affinity_amount, with_popularity
 from activityrec.features.daily import user_daily
 from activityrec.features.history import History, between, population
 from activityrec.features.outcomes import outcomes
 from activityrec.features.snapshots import Snapshots, exposed_pairs
 from activityrec.ranking.examples import examples
 from activityrec.ranking.pipeline import probabilities
-from activityrec.serving.candidates import Serving, affinity_amount, popularity
+from activityrec.serving.candidates import Serving
 
 
-def scored_exposures(serving: Serving, full: History) -> DataFrame:
+def scored_exposures(serving: Serving, full: History, learnt: DataFrame | None) -> DataFrame:
     """Score every later exposure with the frozen models and with the baselines.
 
     Features are those of the snapshot of the exposure's day: production computes them every
@@ -26,6 +27,8 @@ def scored_exposures(serving: Serving, full: History) -> DataFrame:
         Models and tables as of T.
     full
         The clean tables to the end of the data.
+    learnt
+        ``features.training_examples`` of the frozen ranker; None without one.
 
     Returns
     -------
@@ -53,15 +56,19 @@ def scored_exposures(serving: Serving, full: History) -> DataFrame:
     if serving.ranker is not None:
         scored = probabilities(serving.ranker, scored)
     end = full.events.agg(F.max("event_ts").alias("_end"))
-    return scored.join(F.broadcast(end), how="cross").select(
-        "user_id",
-        "activity_id",
-        "exposure_ts",
-        "label",
-        (F.col("closes_ts") > F.col("_end")).alias("censored"),
-        (F.col("probability") if serving.ranker is not None else F.lit(None)).alias("ranker"),
-        popularity().alias("popularity"),
-        F.col("response_rate").alias("past_rate"),
-        affinity_amount(config.features).alias("affinity"),
-        F.col("als_score").alias("als"),
+    return (
+        with_popularity(scored, learnt)
+        .join(F.broadcast(end), how="cross")
+        .select(
+            "user_id",
+            "activity_id",
+            "exposure_ts",
+            "label",
+            (F.col("closes_ts") > F.col("_end")).alias("censored"),
+            (F.col("probability") if serving.ranker is not None else F.lit(None)).alias("ranker"),
+            "popularity",
+            F.col("response_rate").alias("past_rate"),
+            affinity_amount(config.features).alias("affinity"),
+            F.col("als_score").alias("als"),
+        )
     )

@@ -85,7 +85,9 @@ def list_metrics(lists: DataFrame, relevant: DataFrame, ks: list[int]) -> DataFr
         stacked = (
             averages.join(F.broadcast(seen), on="model", how="left")
             .fillna(0, subset=["rows"])
-            .unpivot(["model", "rows", "positives", "groups"], ["ndcg", "recall"], "metric", "value")
+            .unpivot(
+                ["model", "rows", "positives", "groups"], ["ndcg", "recall"], "metric", "value"
+            )
             .withColumn("metric", F.concat("metric", F.lit(f"@{k}")))
             .withColumn("k", F.lit(k))
         )

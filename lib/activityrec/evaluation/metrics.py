@@ -89,9 +89,7 @@ def _ranking(scores: DataFrame, groups: list[str]) -> DataFrame:
 
 def _averaged(by_group: DataFrame, metric: str, min_positives: int) -> DataFrame:
     """The mean AUC over the groups that have both outcomes and enough positives."""
-    usable = by_group.where(
-        F.col("auc").isNotNull() & (F.col("positives") >= F.lit(min_positives))
-    )
+    usable = by_group.where(F.col("auc").isNotNull() & (F.col("positives") >= F.lit(min_positives)))
     return usable.groupBy("model").agg(
         F.lit(metric).alias("metric"),
         F.avg("auc").alias("value"),
@@ -138,7 +136,8 @@ def _probabilistic(scores: DataFrame, threshold: float) -> DataFrame:
         )
     )
     frames = [
-        _named(counts, name, F.col(name)) for name in ("log_loss", "accuracy", "precision", "recall")
+        _named(counts, name, F.col(name))
+        for name in ("log_loss", "accuracy", "precision", "recall")
     ]
     result = frames[0]
     for frame in frames[1:]:

@@ -55,9 +55,7 @@ def activity_features(
     )
 
 
-def live_at_snapshots(
-    snapshots: DataFrame, activities: DataFrame, planning_days: int
-) -> DataFrame:
+def live_at_snapshots(snapshots: DataFrame, activities: DataFrame, planning_days: int) -> DataFrame:
     """Activities of each snapshot: live on it, or starting within ``planning_days`` of it."""
     starts = F.col("start_ts") < F.date_add("snapshot_date", planning_days + 1)
     unended = F.col("end_ts").isNull() | (F.col("end_ts") > F.col("snapshot_date"))
@@ -139,4 +137,3 @@ def _responders(known: DataFrame, daily: DataFrame, response_types: list[str]) -
         .groupBy(*KEY)
         .agg(F.count_distinct("user_id").alias("responders"))
     )
-

@@ -125,7 +125,9 @@ def histories(
 def category_measures(features: FeaturesConfig) -> list[str]:
     """Names of the measures kept by category: additive over products."""
     return [
-        f"{kind}_{what}" for kind in features.affinity_types for what in ("count", "amount", "products")
+        f"{kind}_{what}"
+        for kind in features.affinity_types
+        for what in ("count", "amount", "products")
     ]
 
 

@@ -134,8 +134,7 @@ def response_history(population: DataFrame, outcomes: DataFrame, prior: float) -
 
 def _profile(users: DataFrame, config: FeaturesConfig) -> DataFrame:
     attributes = [
-        F.col("attributes")[name].alias(f"attribute_{name}")
-        for name in config.user_attributes
+        F.col("attributes")[name].alias(f"attribute_{name}") for name in config.user_attributes
     ]
     return users.select(
         "user_id", age_band(F.col("age"), config.age_bands).alias("age_band"), "gender", *attributes

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -89,8 +88,10 @@ def _fill_defaults(table: Table, raw: DataFrame, cleaned: Mapping[str, CleanTabl
     """An exposure without a time is taken to have been sent when its activity started."""
     if table is not tables.EXPOSURES:
         return raw
-    known = cleaned["activities"].rows().select(
-        F.col("activity_id").alias("_id"), F.col("start_ts").alias("_start")
+    known = (
+        cleaned["activities"]
+        .rows()
+        .select(F.col("activity_id").alias("_id"), F.col("start_ts").alias("_start"))
     )
     return (
         raw.join(
@@ -129,9 +130,7 @@ def _judge(table: Table, raw: DataFrame) -> DataFrame:
         for c in table.columns
         if c.check
     ]
-    broken += [
-        _reason(~F.expr(f"coalesce({sql}, true)"), f"not {sql}") for _, sql in table.checks
-    ]
+    broken += [_reason(~F.expr(f"coalesce({sql}, true)"), f"not {sql}") for _, sql in table.checks]
     reasons = F.concat("_uncastable", F.array_compact(F.array(*broken)))
     return (
         cast.withColumn("_reasons", F.when(F.size(reasons) > 0, reasons))
@@ -173,9 +172,7 @@ def _judge_keys(table: Table, judged: DataFrame) -> DataFrame:
 
 def _hashable(table: Table) -> list[Column]:
     """The columns, maps as JSON since Spark does not hash them."""
-    return [
-        F.to_json(c.name) if c.type.startswith("MAP") else F.col(c.name) for c in table.columns
-    ]
+    return [F.to_json(c.name) if c.type.startswith("MAP") else F.col(c.name) for c in table.columns]
 
 
 def _judge_references(

@@ -46,9 +46,7 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
 def probabilities(model: PipelineModel, examples: DataFrame) -> DataFrame:
     """``examples`` with ``probability``, that of a response."""
     scored = model.transform(examples)
-    return scored.select(
-        *examples.columns, vector_to_array("probability")[1].alias("probability")
-    )
+    return scored.select(*examples.columns, vector_to_array("probability")[1].alias("probability"))
 
 
 def coefficients(model: PipelineModel, config: Config) -> dict[str, float]:
@@ -94,4 +92,6 @@ def _check(examples: DataFrame, inputs: dict[str, str]) -> None:
             examples.select(F.expr(sql)).schema  # noqa: B018 - resolves the expression
         except AnalysisException as error:
             message = str(error).splitlines()[0]
-            raise ConfigError(f"ranker.inputs.{name}: {sql!r} does not resolve: {message}") from None
+            raise ConfigError(
+                f"ranker.inputs.{name}: {sql!r} does not resolve: {message}"
+            ) from None

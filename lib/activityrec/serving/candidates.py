@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
-from activityrec.config import Config, FeaturesConfig
+from activityrec.config import Config
 from activityrec.features.history import History
 from activityrec.features.outcomes import responses_of
 from activityrec.features.pairs import EligibleItems
@@ -119,15 +119,19 @@ def scored_candidates(serving: Serving, sides: Sides) -> DataFrame:
 def sides(serving: Serving) -> Sides:
     """Collect the live activities, and gather the histories of the users on their products."""
     planning_days = serving.config.recommend.planning_days
+    # What orders the candidates of users whom ALS does not know.
+    popular = F.coalesce("type_response_rate", F.col("responders").cast("double"))
     live = live_activities(serving.history.activities, serving.as_of, planning_days)
     rows = (
         live.select("activity_id", "target")
         .join(
-            serving.activities.select("activity_id", popularity().alias("popularity")),
+            serving.activities.select("activity_id", popular.alias("popularity")),
             on="activity_id",
             how="left",
         )
-        .join(serving.activity_vectors.select("activity_id", "vector"), on="activity_id", how="left")
+        .join(
+            serving.activity_vectors.select("activity_id", "vector"), on="activity_id", how="left"
+        )
         .orderBy("activity_id")
         .collect()
     )
@@ -147,17 +151,6 @@ def sides(serving: Serving) -> Sides:
     return Sides(activities, items, serving.snapshots.histories(items))
 
 
-def popularity() -> Column:
-    """Response rate of the type, or the number of responders where nothing was exposed."""
-    return F.coalesce("type_response_rate", F.col("responders").cast("double"), F.lit(0.0))
-
-
-def affinity_amount(features: FeaturesConfig) -> Column:
-    """Money spent before on the eligible products; NULL where the data have no purchases."""
-    kind = features.purchase_type
-    return F.col(f"{kind}_eligible_amount") if kind else F.lit(None).cast("double")
-
-
 def _target_groups(rows: list) -> list[dict[str, list[str]]]:
     groups: list[dict[str, list[str]]] = []
     for row in rows:
@@ -172,7 +165,9 @@ def _users(serving: Serving, sides: Sides) -> DataFrame:
     targets = history.activities.where(
         F.col("activity_id").isin(list(live.side.activity_ids)) & F.col("target").isNotNull()
     )
-    groups = _target_groups(targets.select("activity_id", "target").orderBy("activity_id").collect())
+    groups = _target_groups(
+        targets.select("activity_id", "target").orderBy("activity_id").collect()
+    )
     outside = [
         F.when(~_in_target(group, config.features.age_bands), F.lit(place))
         for place, group in enumerate(groups)

@@ -25,7 +25,10 @@ def ranked_lists(candidates: DataFrame, k: int, audience_size: int) -> DataFrame
         Best first is by score, then by id.
     """
     schema = ", ".join(
-        [*[f"{f.name} {f.dataType.simpleString()}" for f in candidates.schema], "rank INT, listed STRING"]
+        [
+            *[f"{f.name} {f.dataType.simpleString()}" for f in candidates.schema],
+            "rank INT, listed STRING",
+        ]
     )
     return candidates.mapInArrow(_mapper(k, audience_size), schema)
 

@@ -1,6 +1,5 @@
 """What serving and evaluation share: the champion and the tables, as of one day."""
 
-from datetime import date
 
 from pyspark.sql import functions as F
 

@@ -208,9 +208,7 @@ def _scores(
     return scores
 
 
-def _names(
-    scores: Floats, part: ActivityProducts, catalogue: Catalogue, n: int
-) -> list[list[str]]:
+def _names(scores: Floats, part: ActivityProducts, catalogue: Catalogue, n: int) -> list[list[str]]:
     # A product of several offers has several rows with one score: take enough, keep the first.
     order = np.argsort(-scores, axis=1, kind="stable")
     named = []

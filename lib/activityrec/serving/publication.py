@@ -1,0 +1,87 @@
+"""The audit of a run, and the one row that makes it the current one for readers."""
+
+from datetime import date, datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from activityrec import tables
+from activityrec.errors import StateError
+from activityrec.ingest.horizon import live_activities
+from activityrec.lakehouse import Lakehouse
+
+
+def publish(
+    lakehouse: Lakehouse, run_id: str, as_of: date, planning_days: int, now: datetime
+) -> bool:
+    """Audit the rows of a run and append its row to ``serving.publications``.
+
+    Returns
+    -------
+    bool
+        False where the run is the current publication already: nothing is written then.
+
+    Raises
+    ------
+    StateError
+        The audit failed: the message names every rule and how many rows broke it. Readers
+        keep the publication that they had.
+    """
+    mine = f"run_id = '{run_id}'"
+    lists = lakehouse.read(tables.RECOMMENDATIONS).where(mine)
+    audience = lakehouse.read(tables.AUDIENCES).where(mine)
+    live = live_activities(lakehouse.read(tables.ACTIVITIES), as_of, planning_days)
+    faults = audit(lists, audience, live)
+    if faults:
+        found = "; ".join(f"{rule}: {count:,}" for rule, count in faults.items())
+        raise StateError(f"run {run_id} failed its audit and is not published: {found}")
+    row = lists.agg(
+        F.lit(run_id).alias("run_id"),
+        F.lit(as_of).alias("as_of"),
+        F.lit(now).alias("published_ts"),
+        F.max("model").alias("model"),
+        F.count_distinct("user_id").alias("users"),
+        F.count("*").alias("recommendations"),
+    ).withColumn("audiences", F.lit(audience.count()))
+    if lakehouse.exists(tables.PUBLICATIONS) and _is_current(
+        lakehouse.read(tables.PUBLICATIONS), run_id
+    ):
+        return False
+    lakehouse.append(tables.PUBLICATIONS, row)
+    return True
+
+
+def audit(lists: DataFrame, audience: DataFrame, live: DataFrame) -> dict[str, int]:
+    """The rules of a publication that the rows of one run break, with the number of rows.
+
+    Ranges and missing values are the contracts' business: no such row can be written.
+    """
+    live_ids = live.select("activity_id")
+    by_user = lists.groupBy("user_id").agg(
+        F.count("*").alias("rows"),
+        F.max("rank").alias("last"),
+        F.count_distinct("activity_id").alias("activities"),
+    )
+    gaps = "rows != last OR rows != activities"
+    by_activity = audience.groupBy("activity_id").agg(
+        F.count("*").alias("rows"), F.max("rank").alias("last"),
+        F.count_distinct("user_id").alias("activities"),
+    )  # fmt: skip
+    counts = {
+        "no recommendations": int(lists.isEmpty()),
+        "no audiences": int(audience.isEmpty()),
+        "users whose list has gaps or repeats": by_user.where(gaps).count(),
+        "audiences with gaps or repeats": by_activity.where(gaps).count(),
+        "recommendations of activities that are not live": lists.join(
+            live_ids, on="activity_id", how="left_anti"
+        ).count(),
+        "audiences of activities that are not live": audience.join(
+            live_ids, on="activity_id", how="left_anti"
+        ).count(),
+    }
+    return {rule: count for rule, count in counts.items() if count}
+
+
+def _is_current(publications: DataFrame, run_id: str) -> bool:
+    latest = publications.orderBy(F.desc("published_ts")).first()
+    return latest is not None and latest["run_id"] == run_id
