@@ -11,12 +11,10 @@ setup:  ## .venv with the pinned packages, .jars with Delta Lake; needs Python 3
 demo: setup  ## fetch The Complete Journey (a grocer's coupon campaigns), run the whole pipeline on it, show the result
 	@tools/fetch_data.sh complete_journey
 	./spark-submit.sh jobs/pipeline.py --config conf/complete_journey.yaml --as-of 2017-10-01
-	./spark-submit.sh jobs/show.py --config conf/complete_journey.yaml
 
 movielens: setup  ## the same with MovieLens-100k
 	@tools/fetch_data.sh movielens
 	./spark-submit.sh jobs/pipeline.py --config conf/movielens.yaml --as-of 1998-03-01
-	./spark-submit.sh jobs/show.py --config conf/movielens.yaml
 
 check: setup  ## linter, formatter (changes nothing), type checker
 	.venv/bin/ruff check

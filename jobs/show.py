@@ -12,7 +12,8 @@ SAMPLE = """
 SELECT r.user_id, r.rank, a.name AS activity, a.activity_type AS type,
        date(a.start_ts) AS starts, round(r.score, 3) AS score,
        array_join(slice(r.offers, 1, 2), ', ') AS offers,
-       array_join(transform(slice(r.products, 1, 2), p -> coalesce(n.names[p], p)), ', ') AS products
+       array_join(transform(slice(r.products, 1, 2), p -> coalesce(n.names[p], p)), ', ')
+         AS products
 FROM current_recommendations r
 JOIN activities a USING (activity_id)
 CROSS JOIN product_names n
@@ -22,7 +23,7 @@ ORDER BY r.user_id, r.rank
 
 QUERY = """SELECT a.name, count(*) AS users, round(avg(r.probability), 3) AS mean_probability
 FROM current_recommendations r JOIN activities a USING (activity_id)
-WHERE r.rank = 1 GROUP BY a.name ORDER BY users DESC"""
+WHERE r.rank = 1 GROUP BY a.name ORDER BY users DESC LIMIT 10"""
 
 
 def show(job: Job) -> None:

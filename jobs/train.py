@@ -9,7 +9,7 @@ from activityrec.features.history import between, first_day, read_history
 from activityrec.features.outcomes import outcomes
 from activityrec.job import Job, main
 from activityrec.ranking.examples import examples
-from activityrec.ranking.pipeline import coefficients, fit_ranker
+from activityrec.ranking.pipeline import coefficients, fit_ranker, logistic_of
 from activityrec.retrieval.als import activity_vectors, fit_als, fit_dates
 from activityrec.retrieval.interactions import interactions
 from pyspark.sql import DataFrame
@@ -85,7 +85,7 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
         )
     rows = lakehouse.read(table).where(f"as_of = '{as_of}'")
     model = fit_ranker(rows, config)
-    summary = model.stages[-1].summary
+    summary = logistic_of(model).summary
     params = config.ranker.model_dump(exclude={"inputs"}) | {"inputs": len(config.ranker.inputs)}
     with job.tracking.run(f"{job.run_id} ranker", as_of, params, lakehouse.reads):
         job.tracking.log_metrics(

@@ -173,12 +173,13 @@ class Config(Section):
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
         known = set(self.features.event_types)
-        for key, used in {
+        used_by: dict[str, set[str]] = {
             "response.event_types": set(self.response.event_types),
-            "features.purchase_type": {self.features.purchase_type} - {None},
+            "features.purchase_type": set(filter(None, [self.features.purchase_type])),
             "features.affinity_types": set(self.features.affinity_types),
             "interactions.weights": set(self.interactions.weights),
-        }.items():
+        }
+        for key, used in used_by.items():
             if used - known:
                 raise ValueError(
                     f"{key} names {sorted(used - known)}, not among features.event_types"
@@ -217,7 +218,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML keeps the last of two equal keys in silence; here it is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} given twice")

@@ -19,7 +19,7 @@ def long_scores(scored: DataFrame) -> DataFrame:
     casts = [F.col(model).cast("double").alias(model) for model in MODELS]
     return (
         scored.select(*key, *casts)
-        .unpivot(key, list(MODELS), "model", "score")
+        .unpivot([*key], [*MODELS], "model", "score")
         .where("score IS NOT NULL")
     )
 

@@ -79,9 +79,8 @@ def sparse_products(
     columns = matrix.items[np.arange(total) + np.repeat(shift, fan_out)]
     rows = np.repeat(np.repeat(np.arange(height), owned.lengths()), fan_out)
     cells = rows * width + columns
-    return {
-        name: np.bincount(
-            cells, weights=np.repeat(values, fan_out), minlength=height * width
-        ).reshape(height, width)
-        for name, values in measures.items()
-    }
+    found: dict[str, Floats] = {}
+    for name, values in measures.items():
+        sums = np.bincount(cells, np.repeat(values, fan_out), minlength=height * width)
+        found[name] = sums.reshape(height, width).astype(np.float64)
+    return found

@@ -54,7 +54,7 @@ def eligible_items(
     by_category = np.unique(np.stack([category_no, columns[known]]), axis=1)
     side = ActivitySide(
         tuple(activity_ids),
-        Ragged.from_pairs(product_no.astype(np.int64), columns, len(product_ids)),
+        Ragged.from_pairs(np.asarray(product_no, dtype=np.int64), columns, len(product_ids)),
         Ragged.from_pairs(by_category[0], by_category[1], len(categories)),
     )
     numbered = products.join(
@@ -88,6 +88,12 @@ def histories(
         ``by_category``: array of (category_no, a measure each). Empty where nothing was done.
     """
     kinds = features.affinity_types
+    if not kinds:
+        nothing = "named_struct('_', 0) AS totals"
+        empty = "cast(array() AS array<struct<{0}_no: int>>) AS by_{0}"
+        return population.selectExpr(
+            *KEY, nothing, empty.format("product"), empty.format("category")
+        )
     past = (
         population.join(
             daily.where(F.col("event_type").isin(kinds) & F.col("product_id").isNotNull()),

@@ -1,8 +1,10 @@
 """The ranker as one MLlib Pipeline: from the columns of an example to a probability."""
 
+from typing import Any, cast
+
 from pyspark.errors import AnalysisException
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.feature import OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
@@ -46,21 +48,28 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
 def probabilities(model: PipelineModel, examples: DataFrame) -> DataFrame:
     """``examples`` with ``probability``, that of a response."""
     scored = model.transform(examples)
-    return scored.select(*examples.columns, vector_to_array("probability")[1].alias("probability"))
+    return scored.select(
+        *examples.columns, vector_to_array(F.col("probability"))[1].alias("probability")
+    )
 
 
 def coefficients(model: PipelineModel, config: Config) -> dict[str, float]:
-    """Weight of each numeric input, per standard deviation of it in training."""
-    logistic = model.stages[-1]
-    scaled = dict(zip(ranker_inputs(config), logistic.coefficients, strict=False))
-    return {name: float(value) for name, value in scaled.items()}
+    """Weight of each numeric input, per unit of the input."""
+    # Those of one-hot columns come after the numeric ones, and have no name of their own.
+    named = zip(ranker_inputs(config), logistic_of(model).coefficients, strict=False)
+    return {name: float(value) for name, value in named}
+
+
+def logistic_of(model: PipelineModel) -> LogisticRegressionModel:
+    """The fitted regression inside the pipeline."""
+    return cast(LogisticRegressionModel, model.stages[-1])
 
 
 def _pipeline(inputs: dict[str, str], config: Config) -> Pipeline:
     categorical = config.ranker.categorical
     indexed = [f"{_PREFIX}{name}_index" for name in categorical]
     encoded = [f"{_PREFIX}{name}_onehot" for name in categorical]
-    encoders = [
+    encoders: list[Any] = [
         StringIndexer(inputCols=categorical, outputCols=indexed, handleInvalid="keep"),
         OneHotEncoder(inputCols=indexed, outputCols=encoded),
     ]

@@ -140,7 +140,7 @@ def activity_vectors(
         and without products with one are absent.
     """
     key = ["fitted_date", "activity_id"]
-    vectors = items.withColumn("vector", array_to_vector("vector"))
+    vectors = items.withColumn("vector", array_to_vector(F.col("vector")))
     weight = F.col("users").cast("double")
     pooled = (
         activity_products.select("activity_id", "product_id")
@@ -161,8 +161,8 @@ def activity_vectors(
     )
     together = pooled.join(own, on=key, how="full").select(
         *key,
-        F.when(F.col("_pooled").isNotNull(), vector_to_array("_pooled")).alias("_pooled"),
-        F.when(F.col("_own").isNotNull(), vector_to_array("_own")).alias("_own"),
+        F.when(F.col("_pooled").isNotNull(), vector_to_array(F.col("_pooled"))).alias("_pooled"),
+        F.when(F.col("_own").isNotNull(), vector_to_array(F.col("_own"))).alias("_own"),
         "_n",
     )
     blend = F.zip_with(

@@ -44,10 +44,11 @@ def candidate_mapper(
     """A function for ``mapInArrow`` that gives every user their n best live activities.
 
     The input has ``vector`` (array, NULL for a user that ALS does not know),
-    ``answered_activities`` (activity numbers), ``outside_targets`` (numbers of target groups that the user is
-    not in) and the histories of :func:`activityrec.features.pairs.histories`. The output has
-    the columns ``passed`` and ``candidates``: array of (activity_id, als_score, affinities),
-    best first by ALS, ties by the order of activities.
+    ``answered_activities`` (numbers of activities), ``outside_targets`` (numbers of the target
+    groups that the user is not in) and the histories of
+    :func:`activityrec.features.pairs.histories`. The output has the columns ``passed`` and
+    ``candidates``: array of (activity_id, als_score, affinities), best first by ALS, ties by
+    the order of activities.
     """
 
     def compute(batches: Batches) -> Batches:

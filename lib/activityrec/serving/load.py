@@ -1,6 +1,5 @@
 """What serving and evaluation share: the champion and the tables, as of one day."""
 
-
 from pyspark.sql import functions as F
 
 from activityrec import tables

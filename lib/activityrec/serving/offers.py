@@ -83,7 +83,7 @@ def catalogue(
         items.product_ids,
         vectors,
         popularity,
-        {name: _one_activity(part) for name, part in eligible.groupby("activity_id")},
+        {str(name): _one_activity(part) for name, part in eligible.groupby("activity_id")},
     )
 
 
@@ -225,7 +225,7 @@ def _names(scores: Floats, part: ActivityProducts, catalogue: Catalogue, n: int)
 def _offers(scores: Floats, part: ActivityProducts, n: int) -> list[list[str]]:
     best = np.maximum.reduceat(scores, part.offer_start, axis=1)
     order = np.argsort(-best, axis=1, kind="stable")[:, :n]
-    return [[part.offer_ids[o] for o in row if part.offer_ids[o] is not None] for row in order]  # type: ignore[misc]
+    return [[part.offer_ids[o] for o in row if part.offer_ids[o] is not None] for row in order]
 
 
 def _nested(values: list[list[str]], lengths: npt.NDArray[np.int32]) -> pa.ListArray:
