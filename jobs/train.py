@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from functools import reduce
+from typing import cast
 
 from activityrec import tables
 from activityrec.errors import StateError
@@ -12,6 +13,7 @@ from activityrec.ranking.examples import examples
 from activityrec.ranking.pipeline import coefficients, fit_ranker, logistic_of
 from activityrec.retrieval.als import activity_vectors, fit_als, fit_dates
 from activityrec.retrieval.interactions import interactions
+from pyspark.ml.classification import BinaryLogisticRegressionTrainingSummary
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -85,7 +87,7 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
         )
     rows = lakehouse.read(table).where(f"as_of = '{as_of}'")
     model = fit_ranker(rows, config)
-    summary = logistic_of(model).summary
+    summary = cast(BinaryLogisticRegressionTrainingSummary, logistic_of(model).summary)
     params = config.ranker.model_dump(exclude={"inputs"}) | {"inputs": len(config.ranker.inputs)}
     with job.tracking.run(f"{job.run_id} ranker", as_of, params, lakehouse.reads):
         job.tracking.log_metrics(

@@ -146,7 +146,9 @@ class Lakehouse:
 
     def _write_text(self, path: str, text: str) -> None:
         """Write a small file by the file system that the path is on."""
-        jvm, conf = self.spark._jvm, self.spark._jsparkSession.sessionState().newHadoopConf()
+        jvm = self.spark._jvm
+        assert jvm is not None
+        conf = self.spark._jsparkSession.sessionState().newHadoopConf()
         target = jvm.org.apache.hadoop.fs.Path(path)
         stream = target.getFileSystem(conf).create(target, True)
         try:

@@ -54,7 +54,7 @@ def eligible_items(
     by_category = np.unique(np.stack([category_no, columns[known]]), axis=1)
     side = ActivitySide(
         tuple(activity_ids),
-        Ragged.from_pairs(np.asarray(product_no, dtype=np.int64), columns, len(product_ids)),
+        Ragged.from_pairs(np.array(product_no.tolist(), dtype=np.int64), columns, len(product_ids)),
         Ragged.from_pairs(by_category[0], by_category[1], len(categories)),
     )
     numbered = products.join(

@@ -56,7 +56,8 @@ def probabilities(model: PipelineModel, examples: DataFrame) -> DataFrame:
 def coefficients(model: PipelineModel, config: Config) -> dict[str, float]:
     """Weight of each numeric input, per unit of the input."""
     # Those of one-hot columns come after the numeric ones, and have no name of their own.
-    named = zip(ranker_inputs(config), logistic_of(model).coefficients, strict=False)
+    weights = logistic_of(model).coefficients.toArray()
+    named = zip(ranker_inputs(config), weights, strict=False)
     return {name: float(value) for name, value in named}
 
 

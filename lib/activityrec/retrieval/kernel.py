@@ -15,6 +15,9 @@ from activityrec.features.pairs import affinity_blocks
 
 Batches = Iterator[pa.RecordBatch]
 
+POPULARITY_TRACE = 1e-6
+"""How much of an activity's popularity is added to its ALS score: enough to break ties."""
+
 
 @dataclass(frozen=True)
 class LiveActivities:
@@ -27,7 +30,7 @@ class LiveActivities:
     vectors
         (activities, rank): zeros where an activity has no vector.
     popularity
-        (activities,): what orders the candidates of users that have no vector.
+        (activities,) in [0, 1): orders the candidates of users that ALS does not know.
     target_of
         (activities,): number of the target group of each, -1 for everyone.
     """
@@ -47,7 +50,8 @@ def candidate_mapper(
     ``answered_activities`` (numbers of activities), ``outside_targets`` (numbers of the target
     groups that the user is not in) and the histories of
     :func:`activityrec.features.pairs.histories`. The output has the columns ``passed`` and
-    ``candidates``: array of (activity_id, als_score, affinities), best first by ALS, ties by
+    ``candidates``: array of (activity_id, als_score, list_score, affinities), best first by
+    ``list_score``: the ALS score, and a trace of popularity for users that have none; ties by
     the order of activities.
     """
 
@@ -55,17 +59,18 @@ def candidate_mapper(
         names = pa.array(live.side.activity_ids, pa.string())
         for batch in batches:
             for rows, blocks in affinity_blocks(batch, live.side):
-                scores, known = als_block(rows.column("vector"), live.vectors)
-                order = np.where(known[:, None], scores, live.popularity[None, :])
+                scores = als_block(rows.column("vector"), live.vectors)
+                order = scores + POPULARITY_TRACE * live.popularity
                 user, activity = top(order, allowed(rows, live), n)
                 offsets = np.searchsorted(user, np.arange(rows.num_rows + 1)).astype(np.int32)
                 columns = [
                     names.take(pa.array(activity)),
                     pa.array(scores[user, activity]),
+                    pa.array(order[user, activity]),
                     *[pa.array(blocks[name][user, activity]) for name in affinities],
                 ]
                 structs = pa.StructArray.from_arrays(
-                    columns, names=["activity_id", "als_score", *affinities]
+                    columns, names=["activity_id", "als_score", "list_score", *affinities]
                 )
                 yield pa.RecordBatch.from_arrays(
                     [*[rows.column(name) for name in passed],
@@ -76,17 +81,15 @@ def candidate_mapper(
     return compute
 
 
-def als_block(
-    vectors: pa.ListArray, activities: npt.NDArray[np.float32]
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Scores (users, activities) and which users have a vector; 0 for those that have not."""
+def als_block(vectors: pa.ListArray, activities: npt.NDArray[np.float32]) -> Floats:
+    """Scores (users, activities); 0 for a user without a vector."""
     known = ~vectors.is_null().to_numpy(zero_copy_only=False)
     scores = np.zeros((len(vectors), len(activities)))
     if known.any():
         flat = vectors.drop_null().flatten().to_numpy(zero_copy_only=False)
         users = flat.reshape(known.sum(), -1)
         scores[known] = users.astype(np.float64) @ activities.T.astype(np.float64)
-    return scores, known
+    return scores
 
 
 def allowed(rows: pa.RecordBatch, live: LiveActivities) -> npt.NDArray[np.bool_]:

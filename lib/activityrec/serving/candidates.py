@@ -97,7 +97,7 @@ def scored_candidates(serving: Serving, sides: Sides) -> DataFrame:
     users = _users(serving, sides)
     affinities = [column.name for column in tables.affinity_columns(serving.config.features)]
     passed = serving.users.columns
-    fields = ", ".join(f"{name}: DOUBLE" for name in ("als_score", *affinities))
+    fields = ", ".join(f"{name}: DOUBLE" for name in ("als_score", "list_score", *affinities))
     schema = ", ".join(
         [
             *[f"{f.name} {f.dataType.simpleString()}" for f in serving.users.schema],
@@ -112,7 +112,7 @@ def scored_candidates(serving: Serving, sides: Sides) -> DataFrame:
     )
     if serving.ranker is None:
         nothing = F.lit(None).cast("double")
-        return candidates.withColumns({"probability": nothing, "score": F.col("als_score")})
+        return candidates.withColumns({"probability": nothing, "score": F.col("list_score")})
     return probabilities(serving.ranker, candidates).withColumn("score", F.col("probability"))
 
 
@@ -142,10 +142,11 @@ def sides(serving: Serving) -> Sides:
         if row["vector"]:
             vectors[place] = row["vector"]
     groups = _target_groups(rows)
+    popularity = np.array([row["popularity"] or 0.0 for row in rows])
     activities = LiveActivities(
         items.side,
         vectors,
-        np.array([row["popularity"] or 0.0 for row in rows]),
+        popularity / (1 + popularity.max(initial=0.0)),
         np.array([groups.index(row["target"]) if row["target"] else -1 for row in rows]),
     )
     return Sides(activities, items, serving.snapshots.histories(items))

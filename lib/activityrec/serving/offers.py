@@ -192,7 +192,7 @@ def _scores(
     """(users, rows of the activity)."""
     numbers = part.product_no
     vectors = batch.column("vector").take(pa.array(users))
-    scores, _ = als_block(vectors, catalogue.vectors[numbers])
+    scores = als_block(vectors, catalogue.vectors[numbers])
     scores += 0.001 * catalogue.popularity[numbers]
     row_of = np.full(batch.num_rows, -1)
     row_of[users] = np.arange(len(users))
