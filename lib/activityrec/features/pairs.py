@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from activityrec.config import FeaturesConfig
-from activityrec.features.affinity import ActivitySide, Floats, Ragged, sparse_products
+from activityrec.features.affinity import ActivitySide, Floats, Ints, Ragged, sparse_products
 from activityrec.features.history import days_before
 from activityrec.features.users import KEY
 from activityrec.tables import affinity_columns, user_activity_features
@@ -49,12 +49,13 @@ def eligible_items(
     number = {name: place for place, name in enumerate(activity_ids)}
     columns = covered["activity_id"].map(number).to_numpy(dtype=np.int64)
     product_no, product_ids = covered["product_id"].factorize(sort=True)
+    numbers: Ints = product_no.astype(np.int64)
     known = covered["category"].notna().to_numpy()
     category_no, categories = covered["category"][known].factorize(sort=True)
     by_category = np.unique(np.stack([category_no, columns[known]]), axis=1)
     side = ActivitySide(
         tuple(activity_ids),
-        Ragged.from_pairs(np.array(product_no.tolist(), dtype=np.int64), columns, len(product_ids)),
+        Ragged.from_pairs(numbers, np.asarray(columns), len(product_ids)),
         Ragged.from_pairs(by_category[0], by_category[1], len(categories)),
     )
     numbered = products.join(

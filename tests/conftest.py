@@ -1,0 +1,61 @@
+"""One Spark session for the whole run, and a planted data set that went through the pipeline."""
+
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from activityrec.config import Config, load_config
+from activityrec.job import Job, open_job, run_stages, set_up_logging
+from activityrec.session import get_spark, read_properties
+from tests.planted import AS_OF, write_planted
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> SparkSession:
+    """Local Spark with Delta; workers import the library from lib/."""
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "lib"), str(ROOT)])
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    properties = read_properties(ROOT / "conf/spark/delta.conf", ROOT / "conf/spark/test.conf")
+    properties |= {
+        "spark.master": "local[2]",
+        "spark.jars": ",".join(str(jar) for jar in sorted((ROOT / ".jars").glob("*.jar"))),
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+        "spark.driver.defaultJavaOptions": (
+            f"-Dlog4j2.configurationFile={ROOT / 'conf/spark/log4j2.properties'}"
+        ),
+    }
+    assert sys.executable
+    set_up_logging()
+    return get_spark("tests", properties)
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the planted data set and of its YAML, ``planted.yaml``."""
+    return write_planted(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="session")
+def planted_config(planted: Path) -> Config:
+    return load_config(planted / "planted.yaml")
+
+
+@pytest.fixture(scope="session")
+def planted_run(spark: SparkSession, planted_config: Config) -> Job:
+    """The planted data after the whole pipeline at AS_OF. Tests read it and do not change it."""
+    import pipeline
+
+    job = open_job(spark, planted_config, AS_OF)
+    run_stages(job, pipeline.STAGES)
+    return job
+
+
+def make_job(spark: SparkSession, config: Config, as_of: date = AS_OF) -> Job:
+    """A fresh job, as another process would open it: nothing is pinned yet."""
+    return open_job(spark, config, as_of)
