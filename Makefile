@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo movielens check test wheel clean
+.PHONY: help setup demo movielens docs check test wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ demo: setup  ## fetch The Complete Journey (a grocer's coupon campaigns), run th
 movielens: setup  ## the same with MovieLens-100k
 	@tools/fetch_data.sh movielens
 	./spark-submit.sh jobs/pipeline.py --config conf/movielens.yaml --as-of 1998-03-01
+
+docs: setup  ## write the generated pages of docs/
+	PYTHONPATH=lib .venv/bin/python -m activityrec.documentation docs
 
 check: setup  ## linter, formatter (changes nothing), type checker
 	.venv/bin/ruff check

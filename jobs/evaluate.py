@@ -6,6 +6,9 @@ The one stage that reads past as_of.
 import logging
 from datetime import timedelta
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.evaluation.baselines import affinity_amount, with_popularity
@@ -17,8 +20,6 @@ from activityrec.features.outcomes import responses_of
 from activityrec.job import Job, main
 from activityrec.serving.candidates import Serving, scored_candidates, sides
 from activityrec.serving.load import load_serving
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 log = logging.getLogger("activityrec")
 

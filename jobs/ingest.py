@@ -3,10 +3,11 @@
 import logging
 from functools import reduce
 
+from pyspark.sql import DataFrame
+
 from activityrec import tables
 from activityrec.ingest import check_as_of, clean_tables
 from activityrec.job import Job, main
-from pyspark.sql import DataFrame
 
 log = logging.getLogger("activityrec")
 

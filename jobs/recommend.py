@@ -1,5 +1,7 @@
 """Recommend: features and champion → recommendations for users, audiences for activities."""
 
+from pyspark.sql import functions as F
+
 from activityrec import tables
 from activityrec.ingest import check_as_of
 from activityrec.job import Job, main
@@ -7,7 +9,6 @@ from activityrec.serving.candidates import scored_candidates, sides
 from activityrec.serving.lists import audiences, ranked_lists
 from activityrec.serving.load import load_serving
 from activityrec.serving.offers import catalogue, with_best_offers
-from pyspark.sql import functions as F
 
 
 def run(job: Job) -> dict[str, int]:

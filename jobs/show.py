@@ -1,10 +1,11 @@
 """Show: where the tables are, what was recommended, how good it was, and how to query it."""
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
 from activityrec import tables
 from activityrec.job import Job, main
 from activityrec.serving.views import create_views
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 USERS_SHOWN = 4
 

@@ -4,6 +4,10 @@ from datetime import date, timedelta
 from functools import reduce
 from typing import cast
 
+from pyspark.ml.classification import BinaryLogisticRegressionTrainingSummary
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.features.history import between, first_day, read_history
@@ -13,9 +17,6 @@ from activityrec.ranking.examples import examples
 from activityrec.ranking.pipeline import coefficients, fit_ranker, logistic_of
 from activityrec.retrieval.als import activity_vectors, fit_als, fit_dates
 from activityrec.retrieval.interactions import interactions
-from pyspark.ml.classification import BinaryLogisticRegressionTrainingSummary
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 
 def run(job: Job) -> dict[str, int]:
