@@ -57,7 +57,8 @@ def run_stages(job: Job, stages: Sequence[tuple[str, Stage]]) -> None:
         for number, (name, stage) in enumerate(stages, start=1):
             started = time.monotonic()
             job.lakehouse.reads.clear()
-            rows = stage(job)
+            with job.lakehouse.all_or_nothing():
+                rows = stage(job)
             written = ", ".join(f"{table} {count:,}" for table, count in rows.items())
             seconds = time.monotonic() - started
             log.info("[%d/%d] %s: %s (%.1f s)", number, len(stages), name, written, seconds)

@@ -50,6 +50,7 @@ class Lakehouse:
         self.owner = config.name
         self.versions: dict[str, int] = {}
         self.reads: dict[str, int] = {}
+        self._before: dict[Table, int] = {}
 
     def identifier(self, table: Table) -> str:
         """The name by which Spark SQL knows the table."""
@@ -94,7 +95,7 @@ class Lakehouse:
         ContractError
             ``rows`` lack columns of the contract or have others, or the existing table differs.
         """
-        self._ensure(table)
+        self._prepare(table)
         writer = self._conform(table, rows).write.format("delta").mode("overwrite")
         if where is not None:
             writer = writer.option("replaceWhere", where)
@@ -103,10 +104,27 @@ class Lakehouse:
 
     def append(self, table: Table, rows: DataFrame) -> int:
         """Append rows in one Delta commit; return their number."""
-        self._ensure(table)
+        self._prepare(table)
         conformed = self._conform(table, rows)
         conformed.write.format("delta").mode("append").saveAsTable(self.identifier(table))
         return self._written(table)
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Put the tables written inside back as they were if an exception leaves the block.
+
+        A table that did not exist before is left empty. A process that is killed cannot clean
+        up: then some tables are new and some old, and the same stage must be run again.
+        """
+        self._before.clear()
+        try:
+            yield
+        except BaseException:
+            for table, version in self._before.items():
+                name = self.identifier(table)
+                self.spark.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version}")
+                self.versions.pop(table.full_name, None)
+            raise
 
     def check(self, tables: list[Table]) -> None:
         """Verify every table that exists already, before anything is written.
@@ -188,14 +206,15 @@ class Lakehouse:
             file.flush()
             yield
 
-    def _ensure(self, table: Table) -> None:
-        """Create the table from its contract, or verify the one that exists."""
+    def _prepare(self, table: Table) -> None:
+        """Create the table from its contract, or verify the one that exists, before a write."""
         if self.exists(table):
             self._verify(table)
-            return
-        if self.catalog is not None:
-            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.catalog}.{table.schema}")
-        self.spark.sql(create_statement(table, self.identifier(table), self.owner))
+        else:
+            if self.catalog is not None:
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.catalog}.{table.schema}")
+            self.spark.sql(create_statement(table, self.identifier(table), self.owner))
+        self._before.setdefault(table, self._current_version(table))
 
     def _verify(self, table: Table) -> None:
         detail = self.spark.sql(f"DESCRIBE DETAIL {self.identifier(table)}").first()

@@ -4,6 +4,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import Config
+from activityrec.ingest.horizon import is_live
 
 KEY = ["snapshot_date", "activity_id"]
 
@@ -31,10 +32,10 @@ def activity_features(
     Returns
     -------
     DataFrame
-        ``features.activity_features``, one row for each activity that is live at the snapshot
-        or starts on its day or within ``recommend.planning_days`` after it.
+        ``features.activity_features``, one row for each activity that is live at the snapshot,
+        starts within ``recommend.planning_days`` of it, or was sent to someone on its day.
     """
-    known = live_at_snapshots(snapshots, activities, config.recommend.planning_days)
+    known = activities_of(snapshots, activities, outcomes, config.recommend.planning_days)
     size = activity_products.groupBy("activity_id").agg(
         F.count_distinct("product_id").alias("eligible_products"),
         F.count_distinct("offer_id").alias("offers"),
@@ -55,20 +56,25 @@ def activity_features(
     )
 
 
-def live_at_snapshots(snapshots: DataFrame, activities: DataFrame, planning_days: int) -> DataFrame:
-    """Activities of each snapshot: live on it, or starting within ``planning_days`` of it."""
-    starts = F.col("start_ts") < F.date_add("snapshot_date", planning_days + 1)
-    unended = F.col("end_ts").isNull() | (F.col("end_ts") > F.col("snapshot_date"))
-    return (
-        F.broadcast(activities)
-        .join(F.broadcast(snapshots), on=starts & unended, how="inner")
-        .select(
-            "snapshot_date",
-            "activity_id",
-            "activity_type",
-            ((F.unix_seconds("end_ts") - F.unix_seconds("start_ts")) / 86_400).alias("length_days"),
-            F.datediff("snapshot_date", "start_ts").alias("days_since_start"),
-        )
+def activities_of(
+    snapshots: DataFrame, activities: DataFrame, outcomes: DataFrame, planning_days: int
+) -> DataFrame:
+    """The activities that each snapshot is about, with their type, length and age."""
+    live = F.broadcast(activities).join(
+        F.broadcast(snapshots), on=is_live(F.col("snapshot_date"), planning_days), how="inner"
+    )
+    sent = (
+        outcomes.select(F.to_date("exposure_ts").alias("snapshot_date"), "activity_id")
+        .join(F.broadcast(snapshots), on="snapshot_date", how="left_semi")
+        .unionByName(live.select(*KEY))
+        .distinct()
+    )
+    length = (F.unix_seconds("end_ts") - F.unix_seconds("start_ts")) / 86_400
+    return sent.join(F.broadcast(activities), on="activity_id", how="inner").select(
+        *KEY,
+        "activity_type",
+        length.alias("length_days"),
+        F.datediff("snapshot_date", "start_ts").alias("days_since_start"),
     )
 
 

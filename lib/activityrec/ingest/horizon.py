@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.errors import TimeError
@@ -38,7 +38,11 @@ def check_as_of(events: DataFrame, activities: DataFrame, as_of: date, planning_
 
 def live_activities(activities: DataFrame, as_of: date, planning_days: int) -> DataFrame:
     """The activities that are live at ``as_of``, or start within ``planning_days`` of it."""
-    return activities.where(
-        (F.col("start_ts") <= F.lit(as_of + timedelta(days=planning_days)).cast("timestamp"))
-        & (F.col("end_ts").isNull() | (F.col("end_ts") > F.lit(as_of).cast("timestamp")))
-    )
+    return activities.where(is_live(F.lit(as_of), planning_days))
+
+
+def is_live(day: Column, planning_days: int) -> Column:
+    """Condition on activities: live at the start of ``day``, or starting within
+    ``planning_days`` of it."""
+    soon = F.col("start_ts") <= F.date_add(day, planning_days).cast("timestamp")
+    return soon & (F.col("end_ts").isNull() | (F.col("end_ts") > day.cast("timestamp")))
