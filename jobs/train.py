@@ -15,7 +15,7 @@ from activityrec.features.outcomes import outcomes
 from activityrec.job import Job, main
 from activityrec.ranking.examples import examples
 from activityrec.ranking.pipeline import coefficients, fit_ranker, logistic_of
-from activityrec.retrieval.als import activity_vectors, fit_als, fit_dates
+from activityrec.retrieval.als import activity_vectors, fit_als, fit_dates, number_ids
 from activityrec.retrieval.interactions import interactions
 
 
@@ -38,11 +38,13 @@ def train_als(job: Job, dates: list[date]) -> dict[str, int]:
     """Fit ALS as of each date; the last one, of the whole history, is registered."""
     lakehouse, config = job.lakehouse, job.config
     daily = lakehouse.read(tables.USER_DAILY)
+    # Who and what is known at as_of covers every earlier day.
+    numbers = number_ids(interactions(daily, job.as_of, config.interactions))
     fits = []
     for day in dates:
         rows = interactions(daily, day, config.interactions)
         if day == job.as_of or not rows.isEmpty():
-            fits.append(fit_als(rows, day, config.als))
+            fits.append(fit_als(rows, day, config.als, numbers))
     fitted = "fitted_date IN ({})".format(", ".join(f"'{day}'" for day in dates))
     users = reduce(DataFrame.unionByName, [fit.users for fit in fits])
     items = reduce(DataFrame.unionByName, [fit.items for fit in fits])

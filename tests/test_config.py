@@ -112,6 +112,17 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     assert "rankr: unknown key" in message
 
 
+def test_the_value_of_an_option_stays_out_of_the_message(tmp_path: Path) -> None:
+    """It may be a password."""
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["sources"]["events"][0]["options"] = {"password": 271828}
+
+    message = refusal(write(tmp_path, change))
+    assert "sources.events.0.options.password: " in message
+    assert "271828" not in message
+
+
 def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "shop.yaml"
     path.write_text("name: shop\nals:\n  rank: 8\n  seed: 1\n  rank: 9\n", encoding="utf-8")

@@ -5,7 +5,7 @@ that names the file, the key and what is allowed. Relative paths are relative to
 """
 
 import re
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -182,7 +182,8 @@ class Config(Section):
         for key, used in used_by.items():
             if used - known:
                 raise ValueError(
-                    f"{key} names {sorted(used - known)}, not among features.event_types"
+                    f"{key} names {sorted(used - known)}, not among features.event_types: "
+                    f"{', '.join(sorted(known))}"
                 )
         purchase_type = self.features.purchase_type
         if purchase_type is not None and purchase_type not in self.features.affinity_types:
@@ -218,10 +219,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML keeps the last of two equal keys in silence; here it is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} given twice")
+        keys: list[Any] = []
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in keys:
+                line = key_node.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: key {key!r} given twice")
+            keys.append(key)
         return super().construct_mapping(node, deep)
 
 
@@ -230,12 +234,16 @@ def _explain(error: ValidationError) -> str:
     faults = []
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+        given = fault["input"]
         if fault["type"] == "extra_forbidden":
-            faults.append(
-                f"{key}: unknown key; allowed: {_allowed(_section_at(fault['loc'][:-1]))}"
-            )
-        else:
-            faults.append(f"{key}: {fault['msg'].removeprefix('Value error, ')}")
+            wrong = f"unknown key; allowed: {_allowed(_section_at(fault['loc'][:-1]))}"
+        elif fault["type"] == "model_type":
+            wrong = f"expected a mapping with the keys {_allowed(_section_at(fault['loc']))}"
+        elif isinstance(given, str | int | float) and "options" not in fault["loc"]:
+            wrong = f"{fault['msg']} (given: {given!r})"
+        else:  # nothing to show, or an option: it may be a password
+            wrong = fault["msg"].removeprefix("Value error, ")
+        faults.append(f"{key}: {wrong}")
     return "; ".join(faults)
 
 
@@ -293,6 +301,7 @@ def parse_as_of(text: str) -> date:
         Not a date of the form YYYY-MM-DD.
     """
     try:
-        return date.fromisoformat(text)
+        # date.fromisoformat takes more forms from Python 3.11 on.
+        return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError:
         raise ConfigError(f"--as-of {text}: not a date, expected YYYY-MM-DD") from None

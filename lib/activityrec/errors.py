@@ -1,4 +1,6 @@
-"""The errors that a user of the jobs can cause, and mend."""
+"""The errors that a user of the jobs can cause, and mend; and Spark's in one line."""
+
+from py4j.protocol import Py4JJavaError
 
 
 class ActivityRecError(Exception):
@@ -23,3 +25,10 @@ class TimeError(ActivityRecError):
 
 class StateError(ActivityRecError):
     """A stage finds the lakehouse or the registry without what an earlier stage makes."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a Spark error: its class and message, without plan and stack."""
+    text = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -14,7 +14,7 @@ from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from activityrec.config import Config, load_config, parse_as_of
-from activityrec.errors import ActivityRecError
+from activityrec.errors import ActivityRecError, first_line
 from activityrec.lakehouse import Lakehouse
 from activityrec.session import get_spark
 from activityrec.tracking import Tracking
@@ -124,9 +124,9 @@ def set_up_logging() -> None:
 
 def _summary(error: Exception) -> str:
     """The deepest cause that Spark names, without plans and stacks."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines()]
     causes = [line for line in lines if line.startswith("Caused by:")]
-    return (causes or lines or [type(error).__name__])[-1 if causes else 0]
+    return causes[-1] if causes else first_line(error)
 
 
 def _one_line(text: str) -> str:

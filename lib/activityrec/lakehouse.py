@@ -121,8 +121,9 @@ class Lakehouse:
             yield
         except BaseException:
             for table, version in self._before.items():
-                name = self.identifier(table)
-                self.spark.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version}")
+                if self._current_version(table) != version:
+                    name = self.identifier(table)
+                    self.spark.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version}")
                 self.versions.pop(table.full_name, None)
             raise
 

@@ -1,14 +1,15 @@
 """From raw rows to clean ones: types, rules, references, keys."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
 from activityrec import tables
 from activityrec.config import SourcesConfig
-from activityrec.ingest.sources import read_source
+from activityrec.ingest.sources import read_sources, required_columns
 from activityrec.tables import Table
 
 _COPY = "copy"
@@ -65,21 +66,27 @@ def clean_tables(spark: SparkSession, sources: SourcesConfig) -> dict[str, Clean
     Raises
     ------
     SourceError
-        See :func:`read_source`. All sources are opened before any row is computed.
+        See :func:`read_sources`. All sources are opened before any row is computed.
     """
     opened = {
-        table: [read_source(spark, table, source) for source in getattr(sources, table.name)]
-        for table in tables.CLEAN
+        table: read_sources(spark, table, getattr(sources, table.name)) for table in tables.CLEAN
     }
     cleaned: dict[str, CleanTable] = {}
     for table, raws in opened.items():
         typed = _no_rows(spark, table)
+        # A row of an entity with several sources need not be whole by itself.
+        partial = table.entity and len(raws) > 1
+        required = table.key if partial else [c.name for c in table.columns if c.required]
         for place, raw in enumerate(raws):
             source = getattr(sources, table.name)[place]
             marks = {"_source": F.lit(source.path), "_order": F.lit(place)}
-            rows = _judge(table, _fill_defaults(table, raw, cleaned)).withColumns(marks)
+            filled = _fill_defaults(table, raw, cleaned)
+            rows = _judge(table, filled, required).withColumns(marks)
             typed = typed.unionByName(rows) if place else rows
-        judged = _judge_references(table, _judge_keys(table, typed), cleaned)
+        judged = _judge_keys(table, typed)
+        if partial and (table.checks or required_columns(table) != list(table.key)):
+            judged = _judge_merged(table, judged)
+        judged = _judge_references(table, judged, cleaned)
         cleaned[table.name] = CleanTable(table, typed, judged)
     return cleaned
 
@@ -93,16 +100,22 @@ def _fill_defaults(table: Table, raw: DataFrame, cleaned: Mapping[str, CleanTabl
         .rows()
         .select(F.col("activity_id").alias("_id"), F.col("start_ts").alias("_start"))
     )
+    given, start = F.col("exposure_ts"), F.col("_start")
+    missing = given.isNull()
+    # Text stays text, to be judged as all other text is.
+    if isinstance(raw.schema["exposure_ts"].dataType, StringType):
+        start = start.cast("string")
+    else:
+        given = given.try_cast("timestamp")
+    of_activity = F.col("activity_id").cast("string") == F.col("_id")
     return (
-        raw.join(
-            F.broadcast(known), on=F.col("activity_id").cast("string") == F.col("_id"), how="left"
-        )
-        .withColumn("exposure_ts", F.coalesce("exposure_ts", "_start"))
+        raw.join(F.broadcast(known), on=of_activity, how="left")
+        .withColumn("exposure_ts", F.when(missing, start).otherwise(given))
         .select(*table.column_names)
     )
 
 
-def _judge(table: Table, raw: DataFrame) -> DataFrame:
+def _judge(table: Table, raw: DataFrame, required: Sequence[str]) -> DataFrame:
     """Cast each column to its contract's type; ``_reasons`` lists what the row broke."""
     typed = [F.col(c.name).try_cast(c.type).alias(c.name) for c in table.columns]
     uncastable = [
@@ -117,26 +130,24 @@ def _judge(table: Table, raw: DataFrame) -> DataFrame:
         F.struct("*").alias("_given"),
         F.array_compact(F.array(*uncastable)).alias("_uncastable"),
     )
-    broken = [
-        _reason(
-            F.col(c.name).isNull() & ~F.array_contains("_uncastable", f"{c.name}: not a {c.type}"),
-            f"{c.name}: missing",
-        )
-        for c in table.columns
-        if c.required
-    ]
-    broken += [
-        _reason(~F.expr(f"coalesce({c.check}, true)"), f"{c.name}: not {c.check}")
-        for c in table.columns
-        if c.check
-    ]
-    broken += [_reason(~F.expr(f"coalesce({sql}, true)"), f"not {sql}") for _, sql in table.checks]
-    reasons = F.concat("_uncastable", F.array_compact(F.array(*broken)))
+    reasons = F.concat("_uncastable", F.array_compact(F.array(*_rules(table, required))))
     return (
         cast.withColumn("_reasons", F.when(F.size(reasons) > 0, reasons))
         .withColumn("_raw", F.when(F.col("_reasons").isNotNull(), F.to_json("_given")))
         .drop("_uncastable", "_given")
     )
+
+
+def _rules(table: Table, required: Sequence[str]) -> list[Column]:
+    """A reason for each rule that the typed row breaks, NULL for one that it keeps."""
+    missing = [_reason(F.col(f"_given.{name}").isNull(), f"{name}: missing") for name in required]
+    checks = [
+        _reason(~F.expr(f"coalesce({c.check}, true)"), f"{c.name}: not {c.check}")
+        for c in table.columns
+        if c.check
+    ]
+    across = [_reason(~F.expr(f"coalesce({sql}, true)"), f"not {sql}") for _, sql in table.checks]
+    return [*missing, *checks, *across]
 
 
 def _reason(condition: Column, text: str) -> Column:
@@ -150,7 +161,6 @@ def _judge_keys(table: Table, judged: DataFrame) -> DataFrame:
     of the key.
     """
     key = [*table.key, "_order"] if table.entity else list(table.key)
-    row = F.to_json(F.struct(*table.column_names))
     good = F.col("_reasons").isNull()
     same_key = Window.partitionBy(*key, good).orderBy("_content")
     first = same_key.rowsBetween(Window.unboundedPreceding, Window.currentRow)
@@ -165,34 +175,62 @@ def _judge_keys(table: Table, judged: DataFrame) -> DataFrame:
     return ranked.withColumns(
         {
             "_reasons": F.when(loses, repeated).otherwise(F.col("_reasons")),
-            "_raw": F.when(loses, row).otherwise(F.col("_raw")),
+            "_raw": F.when(loses, _as_json(table)).otherwise(F.col("_raw")),
         }
     ).drop("_content", "_place", "_kept")
 
 
 def _hashable(table: Table) -> list[Column]:
-    """The columns, maps as JSON since Spark does not hash them."""
-    return [F.to_json(c.name) if c.type.startswith("MAP") else F.col(c.name) for c in table.columns]
+    """The columns, maps as JSON since Spark does not hash them.
+
+    Spark's hash skips NULL, so that (1, NULL) and (NULL, 1) hash alike; hence the flags.
+    """
+    values = [
+        F.to_json(c.name) if c.type.startswith("MAP") else F.col(c.name) for c in table.columns
+    ]
+    return [*values, *(F.col(name).isNull() for name in table.column_names)]
+
+
+def _judge_merged(table: Table, judged: DataFrame) -> DataFrame:
+    """Refuse every row of an entity that breaks a rule once its sources are put together."""
+    merged = _merge_sources(table, judged.where("_reasons IS NULL"))
+    rules = _rules(table, required_columns(table))
+    broken = (
+        merged.withColumn("_given", F.struct(*table.column_names))
+        .select(*table.key, F.array_compact(F.array(*rules)).alias("_broken"))
+        .where(F.size("_broken") > 0)
+    )
+    loses = F.col("_reasons").isNull() & F.col("_broken").isNotNull()
+    marks = {
+        "_raw": F.when(loses, _as_json(table)).otherwise(F.col("_raw")),
+        "_reasons": F.when(loses, F.col("_broken")).otherwise(F.col("_reasons")),
+    }
+    return judged.join(broken, on=list(table.key), how="left").withColumns(marks).drop("_broken")
 
 
 def _judge_references(
     table: Table, judged: DataFrame, cleaned: Mapping[str, CleanTable]
 ) -> DataFrame:
     """Refuse rows that name what another clean table does not hold."""
-    row = F.to_json(F.struct(*table.column_names))
     for column, target in table.references:
         known = cleaned[target].rows().select(F.col(column).alias("_known"))
-        orphan = F.col("_reasons").isNull() & F.col("_known").isNull()
+        reasons = F.coalesce("_reasons", F.array().cast("array<string>"))
+        copy = reasons == F.array(F.lit(_COPY))
+        orphan = F.col(column).isNotNull() & F.col("_known").isNull() & ~copy
         reason = F.array(F.lit(f"{column}: not in {target}"))
         marks = {
-            "_raw": F.when(orphan, row).otherwise(F.col("_raw")),
-            "_reasons": F.when(orphan, reason).otherwise(F.col("_reasons")),
+            "_raw": F.coalesce("_raw", F.when(orphan, _as_json(table))),
+            "_reasons": F.when(orphan, F.concat(reasons, reason)).otherwise(F.col("_reasons")),
         }
         judged = judged.join(
             F.broadcast(known), on=F.col(column) == F.col("_known"), how="left"
         ).withColumns(marks)
         judged = judged.drop("_known")
     return judged
+
+
+def _as_json(table: Table) -> Column:
+    return F.to_json(F.struct(*table.column_names))
 
 
 def _merge_sources(table: Table, rows: DataFrame) -> DataFrame:

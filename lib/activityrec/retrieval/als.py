@@ -14,6 +14,14 @@ from activityrec.errors import StateError
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """``users``: (user_id, user_id_no); ``items``: (item_kind, item_id, item_id_no)."""
+
+    users: DataFrame
+    items: DataFrame
+
+
+@dataclass(frozen=True)
 class AlsFit:
     """A fitted model and its factors under the ids of the business.
 
@@ -32,7 +40,9 @@ class AlsFit:
     items: DataFrame
 
 
-def fit_als(interactions: DataFrame, fitted: date, config: AlsConfig) -> AlsFit:
+def fit_als(
+    interactions: DataFrame, fitted: date, config: AlsConfig, numbers: Numbers | None = None
+) -> AlsFit:
     """Factorise interactions (Hu, Koren, Volinsky 2008: implicit feedback).
 
     Parameters
@@ -42,6 +52,8 @@ def fit_als(interactions: DataFrame, fitted: date, config: AlsConfig) -> AlsFit:
         :func:`activityrec.retrieval.interactions.interactions` gives them.
     fitted
         The day before which they happened: kept with the factors.
+    numbers
+        Of these users and items, and perhaps of more; without them they are made.
 
     Raises
     ------
@@ -53,17 +65,15 @@ def fit_als(interactions: DataFrame, fitted: date, config: AlsConfig) -> AlsFit:
             f"no interactions before {fitted}: none of the event types in interactions.weights "
             "happened on a product or an activity"
         )
-    interactions = interactions.persist()
-    users = number(interactions.select("user_id").distinct(), ["user_id"]).persist()
-    item_users = interactions.groupBy("item_kind", "item_id").agg(F.count("*").alias("users"))
-    items = number(item_users, ["item_kind", "item_id"]).persist()
+    numbers = numbers or number_ids(interactions)
     numbered = (
-        interactions.join(users, on="user_id", how="inner")
-        .join(items, on=["item_kind", "item_id"], how="inner")
+        interactions.join(numbers.users, on="user_id", how="inner")
+        .join(numbers.items, on=["item_kind", "item_id"], how="inner")
         .select(F.col("user_id_no").alias("user"), F.col("item_id_no").alias("item"), "weight")
         # The result of ALS depends on the order of its input: a fixed one makes it repeatable.
         .repartition(config.blocks, "user")
         .sortWithinPartitions("user", "item")
+        .persist()
     )
     model = ALS(
         rank=config.rank,
@@ -79,16 +89,26 @@ def fit_als(interactions: DataFrame, fitted: date, config: AlsConfig) -> AlsFit:
         ratingCol="weight",
         checkpointInterval=-1,
     ).fit(numbered)
-    day = F.lit(fitted).alias("fitted_date")
+    day, vector = F.lit(fitted).alias("fitted_date"), F.col("features").alias("vector")
+    users = model.userFactors.join(
+        numbers.users, on=F.col("id") == F.col("user_id_no"), how="inner"
+    )
+    item_users = numbered.groupBy("item").agg(F.count("*").alias("users"))
+    items = model.itemFactors.join(
+        numbers.items, on=F.col("id") == F.col("item_id_no"), how="inner"
+    ).join(item_users, on=F.col("id") == F.col("item"), how="inner")
     return AlsFit(
         model,
-        model.userFactors.join(users, on=F.col("id") == F.col("user_id_no"), how="inner").select(
-            day, "user_id", F.col("features").alias("vector")
-        ),
-        model.itemFactors.join(items, on=F.col("id") == F.col("item_id_no"), how="inner").select(
-            day, "item_kind", "item_id", "users", F.col("features").alias("vector")
-        ),
+        users.select(day, "user_id", vector),
+        items.select(day, "item_kind", "item_id", "users", vector),
     )
+
+
+def number_ids(interactions: DataFrame) -> Numbers:
+    """Number the users and the items of interactions: ALS knows 32-bit integers only."""
+    users = number(interactions.select("user_id").distinct(), ["user_id"])
+    items = number(interactions.select("item_kind", "item_id").distinct(), ["item_kind", "item_id"])
+    return Numbers(users.persist(), items.persist())
 
 
 def number(rows: DataFrame, key: list[str]) -> DataFrame:

@@ -1,0 +1,338 @@
+"""From raw rows to clean ones: which go in, which are refused, and why."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.testing import assertDataFrameEqual
+
+from activityrec.config import SourcesConfig
+from activityrec.ingest.clean import CleanTable, clean_tables
+
+Rows = list[dict[str, Any]]
+
+MINIMAL: dict[str, list[Rows]] = {
+    "users": [[{"user_id": "u1"}]],
+    "activities": [[{"activity_id": "a1", "activity_type": "gift", "start_ts": "2024-05-01"}]],
+    "events": [
+        [{"event_id": "e1", "user_id": "u1", "event_type": "view", "event_ts": "2024-05-01"}]
+    ],
+}
+"""One valid row of each table that must have a source."""
+
+
+def cleaned(spark: SparkSession, folder: Path, **given: list[Rows]) -> dict[str, CleanTable]:
+    """The clean tables of these rows, see :func:`sources_of`."""
+    return clean_tables(spark, SourcesConfig.model_validate(sources_of(folder, **given)))
+
+
+def sources_of(folder: Path, **given: list[Rows]) -> dict[str, list[dict]]:
+    """The key ``sources`` of a YAML: for each table a list of sources, each given by its rows.
+
+    Values are read as text; ``attributes`` is JSON. The files are ``<table>-<place>``.
+    """
+    sources: dict[str, list[dict]] = {}
+    for table, listed in {**MINIMAL, **given}.items():
+        sources[table] = []
+        for place, rows in enumerate(listed):
+            path = folder / f"{table}-{place}"
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            columns = {name: name for row in rows for name in row}
+            if "attributes" in columns:
+                columns["attributes"] = "from_json(attributes, 'MAP<STRING, STRING>')"
+            options = {"primitivesAsString": "true"}
+            source = {"format": "json", "path": str(path), "options": options, "columns": columns}
+            sources[table].append(source)
+    return sources
+
+
+def event(event_id: str, **others: Any) -> dict[str, Any]:
+    """A valid event, or what ``others`` make of it."""
+    valid = {"user_id": "u1", "event_type": "view", "event_ts": "2024-05-01 10:00:00"}
+    return {"event_id": event_id, **valid, **others}
+
+
+def reasons(clean: CleanTable, name: str = "event_id") -> dict[str, list[str]]:
+    """What each refused row broke, by its value of ``name``."""
+    return {json.loads(row["row"]).get(name): row["reasons"] for row in clean.refused().collect()}
+
+
+def test_text_becomes_the_types_of_the_contract(spark: SparkSession, tmp_path: Path) -> None:
+    rows = [event("e1", quantity="2", amount="3.50", product_id=7)]
+    clean = cleaned(spark, tmp_path, events=[rows])["events"]
+    (row,) = clean.rows().collect()
+    assert row.asDict() == {
+        "event_id": "e1",
+        "user_id": "u1",
+        "event_type": "view",
+        "event_ts": datetime(2024, 5, 1, 10),
+        "product_id": "7",
+        "activity_id": None,
+        "offer_id": None,
+        "quantity": 2.0,
+        "amount": 3.5,
+        "text": None,
+    }
+
+
+def test_a_table_without_sources_is_empty(spark: SparkSession, tmp_path: Path) -> None:
+    clean = cleaned(spark, tmp_path)["products"]
+    assert clean.rows().columns == ["product_id", "name", "category", "brand"]
+    assert (clean.rows().count(), clean.refused().count()) == (0, 0)
+
+
+def test_a_row_that_breaks_a_rule_is_refused_with_every_reason(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    rows = [
+        event("good", quantity=0, amount=0),
+        event("uncastable", event_ts="yesterday", quantity="many"),
+        event("missing", user_id=None, event_type=None),
+        event("empty", user_id=""),
+        event("check", event_type="Page View"),
+        event("nan", amount="NaN", quantity="NaN"),
+        event("negative", amount="-0.01", quantity="-1"),
+        event("infinite", amount="Infinity", quantity="-Infinity"),
+        event("", event_ts="2024-13-01", event_type="?", amount="-1"),
+    ]
+    clean = cleaned(spark, tmp_path, events=[rows])["events"]
+    assert [row["event_id"] for row in clean.rows().collect()] == ["good"]
+    finite = "{0}: not {0} >= 0 AND {0} < double('Infinity')".format
+    name = "event_type: not event_type RLIKE '^[a-z][a-z0-9_]*$'"
+    assert reasons(clean) == {
+        "uncastable": ["event_ts: not a TIMESTAMP", "quantity: not a DOUBLE"],
+        "missing": ["user_id: missing", "event_type: missing"],
+        "empty": ["user_id: not user_id != ''"],
+        "check": [name],
+        "nan": [finite("quantity"), finite("amount")],
+        "negative": [finite("quantity"), finite("amount")],
+        "infinite": [finite("quantity"), finite("amount")],
+        "": [
+            "event_ts: not a TIMESTAMP",
+            "event_id: not event_id != ''",
+            name,
+            finite("amount"),
+        ],
+    }
+
+
+def test_a_rule_across_columns_refuses_an_activity_that_ends_before_it_starts(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    def activity(activity_id: str, start: str, end: str | None) -> dict[str, Any]:
+        kept = {"activity_type": "gift", "start_ts": start, "end_ts": end}
+        return {"activity_id": activity_id, **kept}
+
+    rows = [
+        activity("backwards", "2024-05-02", "2024-05-01"),
+        activity("of no length", "2024-05-01", "2024-05-01"),
+        activity("without end", "2024-05-01", None),
+        activity("of an instant", "2024-05-01 00:00:00", "2024-05-01 00:00:01"),
+    ]
+    clean = cleaned(spark, tmp_path, activities=[rows])["activities"]
+    kept = {row["activity_id"] for row in clean.rows().collect()}
+    assert kept == {"without end", "of an instant"}
+    assert reasons(clean, "activity_id") == {
+        "backwards": ["not start_ts < end_ts"],
+        "of no length": ["not start_ts < end_ts"],
+    }
+
+
+def test_a_row_of_quarantine_says_whence_it_came_and_how_often(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    bad = event("e1", amount="a lot")
+    clean = cleaned(spark, tmp_path, events=[[event("e2")], [bad, event("e3"), bad]])["events"]
+    (row,) = clean.refused().collect()
+    assert row["row"] == json.dumps(bad).replace(": ", ":").replace(", ", ",")
+    assert row.asDict() == {
+        "table_name": "events",
+        "source": str(tmp_path / "events-1"),
+        "reasons": ["amount: not a DOUBLE"],
+        "row": row["row"],
+        "occurrences": 2,
+    }
+
+
+def test_exact_copies_are_kept_once_and_counted(spark: SparkSession, tmp_path: Path) -> None:
+    rows = [event("e1", amount="1"), event("e1", amount="1.0"), event("e2")]
+    clean = cleaned(spark, tmp_path, events=[rows, [event("e1", amount="1")]])["events"]
+    assert sorted(row["event_id"] for row in clean.rows().collect()) == ["e1", "e2"]
+    assert clean.copies().count() == 2
+    assert clean.refused().count() == 0
+
+
+def test_of_differing_rows_with_one_key_the_same_one_stays_in_any_order(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    rows = [event(f"e{n}", amount=str(amount)) for n in range(8) for amount in (1, 2)]
+    kept = []
+    for order in (rows, rows[::-1]):
+        clean = cleaned(spark, tmp_path, events=[order])["events"]
+        stays = {row["event_id"]: row["amount"] for row in clean.rows().collect()}
+        refused = clean.refused().collect()
+        assert {tuple(row["reasons"]) for row in refused} == {
+            ("event_id: another row has the same",)
+        }
+        goes = {row["event_id"]: row["amount"] for row in (json.loads(r["row"]) for r in refused)}
+        assert {key: stays[key] + goes[key] for key in stays} == {f"e{n}": 3 for n in range(8)}
+        kept.append(stays)
+    assert kept[0] == kept[1]
+
+
+def test_rows_that_differ_in_where_they_are_null_are_no_copies(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Spark's hash skips NULL: (1, NULL) and (NULL, 1) have the same."""
+    rows = [event("e1", quantity="1"), event("e1", amount="1")]
+    clean = cleaned(spark, tmp_path, events=[rows])["events"]
+    assert clean.rows().count() == 1
+    assert clean.copies().count() == 0
+    assert reasons(clean) == {"e1": ["event_id: another row has the same"]}
+
+
+def test_users_with_equal_attributes_are_copies(spark: SparkSession, tmp_path: Path) -> None:
+    north, south = ({"user_id": "u1", "attributes": f'{{"city": "{c}"}}'} for c in "ns")
+    clean = cleaned(spark, tmp_path, users=[[north, south, north]])["users"]
+    (row,) = clean.rows().collect()
+    kept = row["attributes"]["city"]
+    (refused,) = clean.refused().collect()
+    assert {kept, json.loads(refused["row"])["attributes"]["city"]} == {"n", "s"}
+    assert clean.copies().count() + refused["occurrences"] == 2
+
+
+def test_null_is_a_value_of_a_key_column(spark: SparkSession, tmp_path: Path) -> None:
+    def covers(offer: str | None) -> dict[str, Any]:
+        return {"activity_id": "a1", "offer_id": offer, "product_id": "p1"}
+
+    rows = [covers(None), covers(None), covers("o1")]
+    clean = cleaned(spark, tmp_path, activity_products=[rows])["activity_products"]
+    assert {row["offer_id"] for row in clean.rows().collect()} == {None, "o1"}
+    assert (clean.copies().count(), clean.refused().count()) == (1, 0)
+
+
+def test_an_entity_is_put_together_column_by_column_first_source_first(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    profiles = [
+        {"user_id": "u1", "age": "30"},
+        {"user_id": "u2", "age": "40", "gender": "f"},
+    ]
+    panel = [
+        {"user_id": "u1", "age": "31", "gender": "m"},
+        {"user_id": "u2", "age": "40", "gender": "f"},
+        {"user_id": "u4", "gender": "f"},
+    ]
+    orders = [{"user_id": "u1"}, {"user_id": "u3"}, {"user_id": "u3"}]
+    clean = cleaned(spark, tmp_path, users=[profiles, panel, orders])["users"]
+    expected = [("u1", 30, "m"), ("u2", 40, "f"), ("u3", None, None), ("u4", None, "f")]
+    assertDataFrameEqual(
+        clean.rows().select("user_id", "age", "gender"),
+        spark.createDataFrame(expected, "user_id STRING, age INT, gender STRING"),
+    )
+    assert (clean.copies().count(), clean.refused().count()) == (1, 0)
+
+
+def test_an_activity_must_be_whole_once_its_sources_are_put_together(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    calendar = [
+        {"activity_id": "whole", "start_ts": "2024-05-01", "end_ts": None},
+        {"activity_id": "without type", "start_ts": "2024-05-01", "end_ts": "2024-05-08"},
+        {"activity_id": "backwards", "start_ts": "2024-05-01", "end_ts": None},
+    ]
+    plan = [
+        {"activity_id": "whole", "activity_type": "gift", "end_ts": "2024-05-08"},
+        {"activity_id": "backwards", "activity_type": "gift", "end_ts": "2024-04-01"},
+        {"activity_id": "without start", "activity_type": "gift", "end_ts": "2024-05-08"},
+    ]
+    clean = cleaned(spark, tmp_path, activities=[calendar, plan])["activities"]
+    (row,) = clean.rows().collect()
+    assert (row["activity_id"], row["activity_type"]) == ("whole", "gift")
+    assert (row["start_ts"], row["end_ts"]) == (datetime(2024, 5, 1), datetime(2024, 5, 8))
+    assert reasons(clean, "activity_id") == {
+        "without type": ["activity_type: missing"],
+        "backwards": ["not start_ts < end_ts"],
+        "without start": ["start_ts: missing"],
+    }
+    assert clean.refused().count() == 4  # both halves of the backwards one
+
+
+def test_what_names_an_unknown_activity_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    activities = [
+        {"activity_id": "a1", "activity_type": "gift", "start_ts": "2024-05-01"},
+        {"activity_id": "refused", "activity_type": "gift", "start_ts": None},
+    ]
+    sent = [
+        {"user_id": "u1", "activity_id": "a1", "exposure_ts": "2024-05-02", "propensity": "0.5"},
+        {"user_id": "u2", "activity_id": "a9", "exposure_ts": "2024-05-02", "propensity": "2"},
+        {"user_id": "u3", "activity_id": "refused", "exposure_ts": None, "propensity": "1"},
+    ]
+    covers = [
+        {"activity_id": "a1", "product_id": "p1"},
+        {"activity_id": "a9", "product_id": "p1"},
+    ]
+    clean = cleaned(
+        spark, tmp_path, activities=[activities], exposures=[sent], activity_products=[covers]
+    )
+    assert [row["user_id"] for row in clean["exposures"].rows().collect()] == ["u1"]
+    assert reasons(clean["exposures"], "user_id") == {
+        "u2": ["propensity: not propensity BETWEEN 0 AND 1", "activity_id: not in activities"],
+        "u3": ["exposure_ts: missing", "activity_id: not in activities"],
+    }
+    assert [row["activity_id"] for row in clean["activity_products"].rows().collect()] == ["a1"]
+    assert reasons(clean["activity_products"], "activity_id") == {
+        "a9": ["activity_id: not in activities"]
+    }
+
+
+@pytest.mark.parametrize("as_text", [True, False], ids=["text", "timestamp"])
+def test_an_exposure_without_a_time_was_sent_when_its_activity_started(
+    spark: SparkSession, tmp_path: Path, as_text: bool
+) -> None:
+    activities = [
+        {"activity_id": "a1", "activity_type": "gift", "start_ts": "2024-05-01 09:30:00.25"}
+    ]
+    sent = [
+        {"user_id": "u1", "activity_id": "a1", "exposure_ts": None},
+        {"user_id": "u2", "activity_id": "a1", "exposure_ts": "2024-05-02 08:00:00"},
+    ]
+    if as_text:
+        sent.append({"user_id": "u3", "activity_id": "a1", "exposure_ts": "soon"})
+    sources = sources_of(tmp_path, activities=[activities], exposures=[sent])
+    if not as_text:
+        sources["exposures"][0]["columns"]["exposure_ts"] = "timestamp(exposure_ts)"
+    clean = clean_tables(spark, SourcesConfig.model_validate(sources))["exposures"]
+    assert {row["user_id"]: row["exposure_ts"] for row in clean.rows().collect()} == {
+        "u1": datetime(2024, 5, 1, 9, 30, 0, 250_000),
+        "u2": datetime(2024, 5, 2, 8),
+    }
+    expected = {"u3": ["exposure_ts: not a TIMESTAMP"]} if as_text else {}
+    assert reasons(clean, "user_id") == expected
+
+
+def test_no_row_is_lost(spark: SparkSession, tmp_path: Path) -> None:
+    """Clean rows, copies and refused rows are together the rows of the sources."""
+    events = [
+        *[event("e1")] * 3,
+        event("e1", amount="1"),
+        event("e1", amount="-1"),
+        event("e1", amount="-1"),
+        *[event("", user_id=None)] * 2,
+        event("e2"),
+    ]
+    sent = [
+        {"user_id": "u1", "activity_id": activity, "exposure_ts": at}
+        for activity in ("a1", "a9", None)
+        for at in ("2024-05-01", None, "never")
+    ]
+    for clean, total in (
+        (cleaned(spark, tmp_path, events=[events, events[:4]])["events"], 13),
+        (cleaned(spark, tmp_path, exposures=[sent])["exposures"], 9),
+    ):
+        refused = sum(row["occurrences"] for row in clean.refused().collect())
+        assert clean.typed.count() == total
+        assert clean.rows().count() + clean.copies().count() + refused == total
