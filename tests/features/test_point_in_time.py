@@ -36,10 +36,8 @@ class ByHand:
 
     def outcomes(self, day: date) -> list[tuple[str, str, bool, bool]]:
         """(user, kind, answered, closed) of the exposures before a day, as known then."""
-        answered = {
-            (row["user"], row["activity"]): _day(row["at"])
-            for row in self.before(self.answers, day)
-        }
+        known = self.before(self.answers, day)
+        answered = {(row["user"], row["activity"]) for row in known}
         return [
             (
                 row["user"],

@@ -329,10 +329,8 @@ def test_no_row_is_lost(spark: SparkSession, tmp_path: Path) -> None:
         for activity in ("a1", "a9", None)
         for at in ("2024-05-01", None, "never")
     ]
-    for clean, total in (
-        (cleaned(spark, tmp_path, events=[events, events[:4]])["events"], 13),
-        (cleaned(spark, tmp_path, exposures=[sent])["exposures"], 9),
-    ):
+    tables = cleaned(spark, tmp_path, events=[events, events[:4]], exposures=[sent])
+    for clean, total in ((tables["events"], 13), (tables["exposures"], 9)):
         refused = sum(row["occurrences"] for row in clean.refused().collect())
         assert clean.typed.count() == total
         assert clean.rows().count() + clean.copies().count() + refused == total

@@ -1,0 +1,98 @@
+"""The kernel: sparse products, masks and the best cells of each row."""
+
+import numpy as np
+import pyarrow as pa
+
+from activityrec.features.affinity import ActivitySide, Ragged, sparse_products
+from activityrec.retrieval.kernel import LiveActivities, allowed, als_block, candidate_mapper, top
+
+RANDOM = np.random.default_rng(5)
+
+
+def test_sparse_products_equal_the_dense_ones() -> None:
+    users, items, activities = 9, 12, 5
+    bought = RANDOM.random((users, items)) * (RANDOM.random((users, items)) < 0.3)
+    bought[4] = 0
+    covers = RANDOM.random((items, activities)) < 0.4
+    covers[3] = False
+    owned = Ragged.from_pairs(*map(np.asarray, np.nonzero(bought)), n_rows=users)
+    matrix = Ragged.from_pairs(*map(np.asarray, np.nonzero(covers)), n_rows=items)
+    found = sparse_products(owned, {"x": bought[np.nonzero(bought)]}, matrix, activities)
+    np.testing.assert_allclose(found["x"], bought @ covers)
+
+
+def test_a_block_of_users_without_purchases_is_zero() -> None:
+    empty = Ragged(np.zeros(4, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    matrix = Ragged(np.array([0, 1]), np.array([0]))
+    np.testing.assert_array_equal(
+        sparse_products(empty, {"x": np.zeros(0)}, matrix, 2)["x"], np.zeros((3, 2))
+    )
+
+
+def test_top_breaks_ties_by_column_and_never_returns_a_masked_cell() -> None:
+    scores = np.array([[1.0, 3.0, 3.0, 2.0], [5.0, 5.0, 5.0, 5.0], [1.0, 2.0, 3.0, 4.0]])
+    mask = np.array([[1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 0]], dtype=bool)
+    rows, columns = top(scores, mask, 2)
+    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == [
+        (0, 1),
+        (0, 2),
+        (1, 1),
+        (1, 2),
+    ]
+    rows, columns = top(scores, mask, 100)
+    assert len(rows) == 7
+
+
+def _live() -> LiveActivities:
+    nothing = Ragged(np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    return LiveActivities(
+        ActivitySide(("a", "b", "c"), nothing, nothing),
+        np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32),
+        np.array([0.1, 0.9, 0.5]),
+        np.array([-1, 0, 1]),
+    )
+
+
+def _users() -> pa.RecordBatch:
+    empty = pa.array([[]] * 4, pa.list_(pa.struct([("product_no", pa.int32())])))
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(["known", "unknown", "answered", "outsider"]),
+            pa.array([[2.0, 1.0], None, [2.0, 1.0], [2.0, 1.0]], pa.list_(pa.float32())),
+            pa.array([[], [], [2], []], pa.list_(pa.int32())),
+            pa.array([[], [], [], [0, 1]], pa.list_(pa.int32())),
+            empty,
+            pa.array([[]] * 4, pa.list_(pa.struct([("category_no", pa.int32())]))),
+            pa.array([{"_": 0}] * 4, pa.struct([("_", pa.int32())])),
+        ],
+        names=["user_id", "vector", "answered_activities", "outside_targets", "by_product",
+               "by_category", "totals"],
+    )  # fmt: skip
+
+
+def test_masks_leave_out_what_was_answered_and_other_target_groups() -> None:
+    np.testing.assert_array_equal(
+        allowed(_users(), _live()),
+        [[True, True, True], [True, True, True], [True, True, False], [True, False, False]],
+    )
+
+
+def test_a_slice_of_a_batch_is_masked_and_scored_by_its_own_rows() -> None:
+    part = _users().slice(2, 2)
+    np.testing.assert_array_equal(
+        allowed(part, _live()), [[True, True, False], [True, False, False]]
+    )
+    vectors = _users().slice(1, 2).column("vector")
+    np.testing.assert_allclose(als_block(vectors, _live().vectors), [[0, 0, 0], [2, 1, 3]])
+
+
+def test_candidates_are_best_first_and_unknown_users_get_the_popular_ones() -> None:
+    (batch,) = candidate_mapper(_live(), ["user_id"], [], 2)(iter([_users()]))
+    found = dict(zip(batch.column("user_id").to_pylist(), batch.column("candidates"), strict=True))
+    names = {user: [c["activity_id"] for c in rows.as_py()] for user, rows in found.items()}
+    assert names == {
+        "known": ["c", "a"],
+        "unknown": ["b", "c"],
+        "answered": ["a", "b"],
+        "outsider": ["a"],
+    }
