@@ -28,7 +28,8 @@ def run(job: Job) -> dict[str, int]:
     first = closed.agg(F.to_date(F.min("exposure_ts"))).first()
 
     dates = fit_dates(as_of, first[0] if first else None, config.als.refit_days)
-    written = train_als(job, dates)
+    with lakehouse.checkpoints():
+        written = train_als(job, dates)
     if closed.isEmpty():
         return written | {"training_examples": 0}
     return written | train_ranker(job, closed, dates)

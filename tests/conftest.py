@@ -25,6 +25,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> SparkSession:
     properties |= {
         "spark.master": "local[2]",
         "spark.jars": ",".join(str(jar) for jar in sorted((ROOT / ".jars").glob("*.jar"))),
+        "spark.checkpoint.dir": str(tmp_path_factory.mktemp("checkpoints")),
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         "spark.driver.defaultJavaOptions": (
             f"-Dlog4j2.configurationFile={ROOT / 'conf/spark/log4j2.properties'}"

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -139,6 +140,23 @@ class Lakehouse:
             if self.exists(table):
                 self._verify(table)
 
+    @contextmanager
+    def checkpoints(self) -> Iterator[None]:
+        """Let Spark cut long lineages by files under the root, gone when the block ends.
+
+        In a catalog ``spark.checkpoint.dir`` says where; it is Spark that clears it.
+        """
+        if self.root is None:
+            yield
+            return
+        path = f"{self.root}/.checkpoints"
+        self.spark.sparkContext.setCheckpointDir(path)
+        try:
+            yield
+        finally:
+            folder, files = self._hadoop_path(path)
+            files.delete(folder, True)
+
     def create_views(self, schema: str, views: dict[str, str]) -> None:
         """Create or replace views by name and query.
 
@@ -164,16 +182,20 @@ class Lakehouse:
                 self.read(table).createOrReplaceTempView(table.name)
 
     def _write_text(self, path: str, text: str) -> None:
-        """Write a small file by the file system that the path is on."""
-        jvm = self.spark._jvm
-        assert jvm is not None
-        conf = self.spark._jsparkSession.sessionState().newHadoopConf()
-        target = jvm.org.apache.hadoop.fs.Path(path)
-        stream = target.getFileSystem(conf).create(target, True)
+        target, files = self._hadoop_path(path)
+        stream = files.create(target, True)
         try:
             stream.write(bytearray(text, "utf-8"))
         finally:
             stream.close()
+
+    def _hadoop_path(self, path: str) -> tuple[Any, Any]:
+        """A path and the file system that it is on, as Hadoop knows them."""
+        jvm = self.spark._jvm
+        assert jvm is not None
+        conf = self.spark._jsparkSession.sessionState().newHadoopConf()
+        target = jvm.org.apache.hadoop.fs.Path(path)
+        return target, target.getFileSystem(conf)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -87,7 +87,8 @@ def fit_als(
         userCol="user",
         itemCol="item",
         ratingCol="weight",
-        checkpointInterval=-1,
+        # Where a checkpoint directory is set; without one the plan grows with the iterations.
+        checkpointInterval=3,
     ).fit(numbered)
     day, vector = F.lit(fitted).alias("fitted_date"), F.col("features").alias("vector")
     users = model.userFactors.join(

@@ -1,0 +1,85 @@
+"""The ranker: the regression that the textbook gives, and clear errors."""
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+from sklearn.linear_model import LogisticRegression
+
+from activityrec.config import Config, RankerConfig
+from activityrec.errors import ConfigError, StateError
+from activityrec.job import Job
+from activityrec.ranking.inputs import ranker_inputs
+from activityrec.ranking.pipeline import fit_ranker, probabilities
+from activityrec.tables import training_examples
+
+SCHEMA = (
+    "user_id STRING, activity_id STRING, exposure_ts TIMESTAMP, label INT, x DOUBLE, y DOUBLE, "
+    "kind STRING"
+)
+
+
+def _config(planted_config: Config, **ranker: object) -> Config:
+    return planted_config.model_copy(update={"ranker": RankerConfig(**ranker)})
+
+
+def _rows(n: int = 300) -> list[tuple]:
+    random = np.random.default_rng(11)
+    rows = []
+    for place in range(n):
+        x, y = random.normal(), random.normal() * 5
+        label = int(random.random() < 1 / (1 + np.exp(-(1.5 * x - 0.3 * y - 1))))
+        rows.append((f"u{place}", "a", None, label, x, y, "ab"[place % 2]))
+    return rows
+
+
+def test_probabilities_equal_scikit_learns(spark: SparkSession, planted_config: Config) -> None:
+    rows, reg = _rows(), 0.05
+    config = _config(planted_config, inputs={"x": "x", "twice": "2 * y"}, reg=reg)
+    examples = spark.createDataFrame(rows, SCHEMA)
+    model = fit_ranker(examples, config)
+    scored = probabilities(model, examples).orderBy("user_id").collect()
+    found = {row["user_id"]: row["probability"] for row in scored}
+
+    inputs = np.array([(row[4], 2 * row[5]) for row in rows])
+    # MLlib penalises the weights of inputs scaled to unit deviation (n - 1), not the intercept.
+    scaled = inputs / inputs.std(axis=0, ddof=1)
+    label = np.array([row[3] for row in rows])
+    theirs = LogisticRegression(C=1 / (len(rows) * reg), tol=1e-10).fit(scaled, label)
+    wanted = dict(zip([row[0] for row in rows], theirs.predict_proba(scaled)[:, 1], strict=True))
+    assert found == pytest.approx(wanted, abs=1e-3)
+
+
+def test_missing_inputs_count_as_zero_and_unseen_categories_do_no_harm(
+    spark: SparkSession, planted_config: Config
+) -> None:
+    config = _config(planted_config, inputs={"x": "x"}, categorical=["kind"])
+    model = fit_ranker(spark.createDataFrame(_rows(), SCHEMA), config)
+    strange = spark.createDataFrame(
+        [("u1", "a", None, 0, None, 0.0, "new"), ("u2", "a", None, 0, 0.0, 0.0, "new")], SCHEMA
+    )
+    one, other = (row["probability"] for row in probabilities(model, strange).collect())
+    assert one == other and 0 < one < 1
+
+
+def test_an_input_that_does_not_resolve_is_named(
+    spark: SparkSession, planted_config: Config
+) -> None:
+    config = _config(planted_config, inputs={"good": "x", "bad": "no_such_column + 1"})
+    with pytest.raises(ConfigError, match=r"ranker\.inputs\.bad.*no_such_column"):
+        fit_ranker(spark.createDataFrame(_rows(4), SCHEMA), config)
+
+
+def test_examples_of_one_kind_only_are_an_error(
+    spark: SparkSession, planted_config: Config
+) -> None:
+    rows = [(*row[:3], 0, *row[4:]) for row in _rows(5)]
+    with pytest.raises(StateError, match="0 answered and 5 unanswered"):
+        fit_ranker(spark.createDataFrame(rows, SCHEMA), _config(planted_config, inputs={"x": "x"}))
+
+
+def test_default_inputs_resolve_and_are_never_null(planted_run: Job) -> None:
+    config = planted_run.config
+    assert config.ranker.inputs == {}
+    rows = planted_run.lakehouse.read(training_examples(config.features))
+    inputs = rows.selectExpr(*[f"{sql} AS {name}" for name, sql in ranker_inputs(config).items()])
+    assert inputs.dropna().count() == rows.count()
