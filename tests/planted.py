@@ -17,7 +17,7 @@ AS_OF = date(2024, 5, 1)
 END = date(2024, 7, 1)
 USERS = 60
 PRODUCTS = 24
-ACTIVITIES = 14
+ACTIVITIES = 16
 """One starts every ten days, the first after 30 days, and lasts for 14 days."""
 
 
@@ -169,5 +169,5 @@ def configuration() -> dict:
         "als": {"rank": 4, "max_iter": 4, "blocks": 1, "refit_days": 60},
         "ranker": {"reg": 0.01, "min_history_days": 25},
         "recommend": {"k": 3, "planning_days": 15, "audience_size": 20},
-        "evaluate": {"horizon_days": 40, "k": [1, 3], "min_answers": 3},
+        "evaluate": {"horizon_days": 55, "k": [1, 3], "min_answers": 3},
     }

@@ -1,13 +1,191 @@
 """The whole path on planted data: what each stage promises to its readers."""
 
+import json
+import math
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.testing import assertDataFrameEqual
+from sklearn.metrics import roc_auc_score
+
+import evaluate
+import features
+import ingest
+import publish
+import recommend
+import train
 from activityrec import tables
-from activityrec.job import Job
+from activityrec.errors import StateError
+from activityrec.job import Job, open_job, run_stages
+from tests.planted import ACTIVITIES, AS_OF, USERS, start_of, taste
+
+
+def rows_of(job: Job, name: str) -> DataFrame:
+    table = next(t for t in tables.all_tables(job.config.features) if t.name == name)
+    return job.lakehouse.read(table)
 
 
 def test_every_stage_writes_its_tables(planted_run: Job) -> None:
-    counts = {
-        table.name: planted_run.lakehouse.read(table).count()
-        for table in tables.all_tables(planted_run.config.features)
+    every = tables.all_tables(planted_run.config.features)
+    counts = {table.name: planted_run.lakehouse.read(table).count() for table in every}
+    assert counts.pop("quarantine") == 0
+    assert min(counts.values()) > 0
+
+
+def test_only_live_and_planned_activities_are_recommended_and_none_twice(
+    planted: Path, planted_run: Job
+) -> None:
+    planned_until = AS_OF + timedelta(days=planted_run.config.recommend.planning_days)
+    live = {
+        f"a{activity}"
+        for activity in range(ACTIVITIES)
+        if start_of(activity) <= planned_until and start_of(activity) + timedelta(14) > AS_OF
     }
-    assert min(count for name, count in counts.items() if name != "quarantine") > 0
-    assert counts["quarantine"] == 0
+    answered = {
+        (row["user"], row["activity"])
+        for row in map(json.loads, (planted / "answers.json").read_text().splitlines())
+        if row["at"] < str(AS_OF)
+    }
+    for name in ("recommendations", "audiences"):
+        pairs = {
+            (row["user_id"], row["activity_id"]) for row in rows_of(planted_run, name).collect()
+        }
+        assert {activity for _, activity in pairs} == live
+        assert not pairs & answered
+    assert {activity for _, activity in answered} & live, "there is something to leave out"
+
+
+def test_every_user_has_a_list_and_lists_are_in_order(planted_run: Job) -> None:
+    lists = rows_of(planted_run, "recommendations")
+    assert {row["user_id"] for row in lists.select("user_id").distinct().collect()} == {
+        f"u{user}" for user in range(USERS)
+    }
+    by_user: dict[str, list] = {}
+    for row in lists.orderBy("user_id", "rank").collect():
+        by_user.setdefault(row["user_id"], []).append(row)
+    for rows in by_user.values():
+        assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+        scores = [row["score"] for row in rows]
+        assert scores == sorted(scores, reverse=True)
+        assert len(rows) <= planted_run.config.recommend.k
+
+
+def test_planned_activities_without_any_answer_are_ranked_by_taste(planted_run: Job) -> None:
+    """Cold start: activities that begin after as_of go to those who like their products."""
+    future = [a for a in range(ACTIVITIES) if AS_OF < start_of(a) <= AS_OF + timedelta(15)]
+    assert future
+    rows = rows_of(planted_run, "audiences").where("rank <= 8").collect()
+    best = [r for r in rows if r["activity_id"] in {f"a{a}" for a in future}]
+    right = [taste(int(r["user_id"][1:])) == taste(int(r["activity_id"][1:])) for r in best]
+    assert sum(right) / len(right) > 0.9
+
+
+def test_the_ranker_finds_the_planted_signal_and_beats_the_baselines(planted_run: Job) -> None:
+    rows = rows_of(planted_run, "metrics").where("population = 'all'").collect()
+    value = {(row["model"], row["metric"]): row["value"] for row in rows}
+    assert value["ranker", "auc_within_activity"] > 0.8
+    assert value["popularity", "auc_within_activity"] == 0.5
+    for baseline in ("popularity", "past_rate", "als"):
+        assert value["ranker", "auc"] > value[baseline, "auc"]
+
+
+def test_anyone_can_recompute_the_metrics(planted_run: Job) -> None:
+    scored = rows_of(planted_run, "scored_exposures").toPandas()
+    metrics = rows_of(planted_run, "metrics").where("metric = 'auc' AND model = 'ranker'")
+    found = {row["population"]: row["value"] for row in metrics.collect()}
+    closed = scored[~scored["censored"]]
+    assert 0 < len(closed) < len(scored)
+    assert found == pytest.approx(
+        {
+            "all": roc_auc_score(scored["label"], scored["ranker"]),
+            "closed": roc_auc_score(closed["label"], closed["ranker"]),
+        }
+    )
+
+
+def test_evaluation_covers_the_exposures_of_the_horizon(planted: Path, planted_run: Job) -> None:
+    until = AS_OF + timedelta(days=planted_run.config.evaluate.horizon_days)
+    sent = map(json.loads, (planted / "sent.json").read_text().splitlines())
+    wanted = {
+        (row["user"], row["activity"]) for row in sent if str(AS_OF) <= row["at"] < str(until)
+    }
+    scored = rows_of(planted_run, "scored_exposures").collect()
+    assert {(row["user_id"], row["activity_id"]) for row in scored} == wanted
+
+
+def test_list_metrics_follow_from_the_lists_and_what_was_answered(
+    planted: Path, planted_run: Job
+) -> None:
+    until = AS_OF + timedelta(days=planted_run.config.evaluate.horizon_days)
+    lists = rows_of(planted_run, "recommendations").collect()
+    candidates = {row["activity_id"] for row in lists}
+    wanted: dict[str, set[str]] = {}
+    for row in map(json.loads, (planted / "answers.json").read_text().splitlines()):
+        if str(AS_OF) <= row["at"] < str(until) and row["activity"] in candidates:
+            wanted.setdefault(row["user"], set()).add(row["activity"])
+    gains: dict[str, float] = dict.fromkeys(wanted, 0.0)
+    hits: dict[str, int] = dict.fromkeys(wanted, 0)
+    for row in lists:
+        if row["activity_id"] in wanted.get(row["user_id"], ()):
+            gains[row["user_id"]] += 1 / math.log2(1 + row["rank"])
+            hits[row["user_id"]] += 1
+    best = {user: sum(1 / math.log2(2 + n) for n in range(len(wanted[user]))) for user in wanted}
+    metrics = rows_of(planted_run, "metrics").where("model = 'ranker' AND k = 3").collect()
+    assert {row["metric"]: row["value"] for row in metrics} == pytest.approx(
+        {
+            "ndcg@3": sum(gains[user] / best[user] for user in wanted) / len(wanted),
+            "recall@3": sum(hits[user] / len(wanted[user]) for user in wanted) / len(wanted),
+        }
+    )
+    assert {row["groups"] for row in metrics} == {len(wanted)}
+
+
+def test_popularity_is_frozen_with_the_ranker(planted_run: Job) -> None:
+    learnt = rows_of(planted_run, "training_examples").groupBy("activity_type")
+    rates = {row[0]: row[1] for row in learnt.agg(F.avg("label")).collect()}
+    kinds = rows_of(planted_run, "activities").select("activity_id", "activity_type")
+    scored = rows_of(planted_run, "scored_exposures").join(kinds, on="activity_id", how="inner")
+    for row in scored.select("activity_type", "popularity").distinct().collect():
+        assert row["popularity"] == pytest.approx(rates[row["activity_type"]])
+
+
+def test_a_stage_run_twice_gives_the_same_tables(planted_run: Job) -> None:
+    names = [t.name for t in tables.all_tables(planted_run.config.features)]
+    before = {name: rows_of(planted_run, name).drop("model").collect() for name in names}
+    again = open_job(planted_run.spark, planted_run.config, AS_OF)
+    stages = [
+        (stage.__name__, stage.run)
+        for stage in (ingest, features, train, recommend, evaluate, publish)
+    ]
+    run_stages(again, stages)
+    for name in names:
+        after = rows_of(again, name).drop("model")
+        old = planted_run.spark.createDataFrame(before[name], after.schema)
+        assertDataFrameEqual(after, old, rtol=1e-9)
+
+
+def test_a_model_that_knows_the_future_is_refused(planted_run: Job) -> None:
+    early = open_job(planted_run.spark, planted_run.config, AS_OF - timedelta(days=20))
+    with pytest.raises(StateError, match="trained as of 2024-05-01, which is after 2024-04-11"):
+        recommend.run(early)
+    with pytest.raises(StateError, match="trained as of 2024-05-01"):
+        evaluate.run(early)
+
+
+def test_a_stage_that_fails_leaves_its_tables_as_they_were(planted_run: Job) -> None:
+    lists = rows_of(open_job(planted_run.spark, planted_run.config, AS_OF), "recommendations")
+    before = lists.collect()
+
+    def fail(job: Job) -> dict[str, int]:
+        nothing = lists.limit(0)
+        job.lakehouse.replace(tables.RECOMMENDATIONS, nothing, f"run_id = '{job.run_id}'")
+        raise StateError("something went wrong later in the stage")
+
+    job = open_job(planted_run.spark, planted_run.config, AS_OF)
+    with pytest.raises(StateError, match="went wrong later"):
+        run_stages(job, [("fail", fail)])
+    fresh = open_job(planted_run.spark, planted_run.config, AS_OF)
+    assert sorted(rows_of(fresh, "recommendations").collect()) == sorted(before)

@@ -31,13 +31,20 @@ def test_an_audit_names_every_rule_and_counts(spark: SparkSession) -> None:
         spark,
         ("gap", "a", 1), ("gap", "b", 3),
         ("repeat", "a", 1), ("repeat", "a", 2),
+        ("tie", "a", 1), ("tie", "b", 3), ("tie", "c", 3),
         ("late", "over", 1),
     )  # fmt: skip
     nobody = audience.limit(0)
     assert audit(bad, nobody, live) == {
         "no audiences": 1,
-        "users whose list has gaps or repeats": 2,
+        "users whose list has gaps or repeats": 3,
         "recommendations of activities that are not live": 1,
+    }
+    bad = _rows(spark, ("u1", "a", 1), ("u2", "a", 3), ("u1", "b", 1), ("u1", "over", 1))
+    assert audit(good.limit(0), bad, live) == {
+        "no recommendations": 1,
+        "audiences with gaps or repeats": 1,
+        "audiences of activities that are not live": 1,
     }
 
 

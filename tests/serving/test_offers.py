@@ -1,0 +1,92 @@
+"""The best offers and products of an activity for a user, by hand."""
+
+from datetime import date
+
+import pytest
+from pyspark.sql import SparkSession
+
+from activityrec.config import FeaturesConfig
+from activityrec.features.pairs import eligible_items, histories
+from activityrec.serving.offers import catalogue, with_best_offers
+
+DAY = date(2024, 5, 1)
+ACTIVITIES = ["a", "mixed", "none", "parts"]
+FEATURES = FeaturesConfig(event_types=["buy"], purchase_type="buy", affinity_types=["buy"])
+
+
+@pytest.fixture(scope="module")
+def best(spark: SparkSession) -> dict[tuple[str, str], tuple[list[str], list[str]]]:
+    covered = spark.createDataFrame(
+        [
+            ("a", "o1", "p1"), ("a", "o1", "p2"),
+            ("a", "o2", "p3"),
+            ("a", "o3", "p2"), ("a", "o3", "p4"),
+            ("parts", None, "p4"), ("parts", None, "p1"),
+            ("mixed", None, "p3"), ("mixed", "o1", "p1"), ("mixed", "o2", "p2"),
+        ],
+        "activity_id STRING, offer_id STRING, product_id STRING",
+    )  # fmt: skip
+    products = spark.createDataFrame(
+        [(f"p{place}", "c") for place in range(1, 5)], "product_id STRING, category STRING"
+    )
+    daily = spark.createDataFrame(
+        [(date(2024, 4, 1), "loyal", "buy", "p3", None, 5, 5.0, 9.0),
+         (date(2024, 4, 1), "loyal", "buy", "p4", None, 2, 2.0, 2.0),
+         (DAY, "loyal", "buy", "p1", None, 99, 99.0, 99.0)],
+        "event_date DATE, user_id STRING, event_type STRING, product_id STRING, "
+        "activity_id STRING, events BIGINT, quantity DOUBLE, amount DOUBLE",
+    )  # fmt: skip
+    vectors = spark.createDataFrame(
+        [("product", "p1", 9, [0.9, 0.0]), ("product", "p2", 5, [0.5, 0.5]),
+         ("product", "p3", 2, [0.0, 0.9]), ("product", "p4", 7, [0.1, 0.1])],
+        "item_kind STRING, item_id STRING, users BIGINT, vector ARRAY<FLOAT>",
+    )  # fmt: skip
+    users = spark.createDataFrame(
+        [("taste", [1.0, 0.2]), ("loyal", [1.0, 0.0])], "user_id STRING, vector ARRAY<FLOAT>"
+    )
+    who = ["taste", "loyal", "stranger"]
+    population = spark.createDataFrame(
+        [(DAY, user) for user in who], "snapshot_date DATE, user_id STRING"
+    )
+    lists = spark.createDataFrame(
+        [(user, activity, 0.5) for user in who for activity in ACTIVITIES],
+        "user_id STRING, activity_id STRING, score DOUBLE",
+    )
+    items = eligible_items(spark, ACTIVITIES, covered, products)
+    past = histories(population, daily, items, FEATURES)
+    rows = with_best_offers(
+        lists, past, users, catalogue(items, covered, vectors), "buy", n_offers=2, n_products=3
+    ).collect()
+    assert all(row["score"] == 0.5 for row in rows)
+    return {(row["user_id"], row["activity_id"]): (row["offers"], row["products"]) for row in rows}
+
+
+def test_what_was_bought_most_comes_first_then_what_is_like_it(best: dict) -> None:
+    offers, products = best["loyal", "a"]
+    assert products == ["p3", "p4", "p1"]
+    assert offers == ["o2", "o3"]
+
+
+def test_without_purchases_the_factors_decide(best: dict) -> None:
+    # By factors 0.9, 0.6, 0.18, 0.12: p1 of o1, then p2 of o1 and o3.
+    offers, products = best["taste", "a"]
+    assert products == ["p1", "p2", "p3"]
+    assert offers == ["o1", "o3"]
+
+
+def test_a_stranger_gets_the_popular_ones(best: dict) -> None:
+    offers, products = best["stranger", "a"]
+    assert products == ["p1", "p4", "p2"]
+    assert offers == ["o1", "o3"]
+
+
+def test_an_activity_without_parts_has_no_offers_and_one_without_products_nothing(
+    best: dict,
+) -> None:
+    assert best["loyal", "parts"] == ([], ["p4", "p1"])
+    assert best["loyal", "none"] == ([], [])
+    assert len(best) == 12
+
+
+def test_products_without_an_offer_take_no_place_among_the_offers(best: dict) -> None:
+    assert best["loyal", "mixed"] == (["o1", "o2"], ["p3", "p1", "p2"])
