@@ -6,7 +6,7 @@ from functools import reduce
 from pyspark.sql import DataFrame
 
 from activityrec import tables
-from activityrec.ingest import check_as_of, clean_tables
+from activityrec.ingest import check_as_of, check_valid, clean_tables
 from activityrec.job import Job, main
 
 log = logging.getLogger("activityrec")
@@ -16,6 +16,8 @@ def run(job: Job) -> dict[str, int]:
     lakehouse, planning_days = job.lakehouse, job.config.recommend.planning_days
     lakehouse.check(tables.all_tables(job.config.features))
     cleaned = clean_tables(job.spark, job.config.sources)
+    for needed in ("events", "activities"):
+        check_valid(cleaned[needed])
     check_as_of(cleaned["events"].valid(), cleaned["activities"].rows(), job.as_of, planning_days)
     written, refused = {}, []
     for name, clean in cleaned.items():

@@ -48,9 +48,11 @@ def lakehouse(spark: SparkSession, name: str = "shop", **place: str) -> Lakehous
 
 
 def visits(spark: SparkSession, *rows: tuple[str, str, int | None, int | None]) -> DataFrame:
-    """Rows of (day of May, user, pages, bought)."""
+    """Rows of (day of May, user, pages, bought), which go into one file."""
     frame = spark.createDataFrame(list(rows), "day STRING, user_id STRING, pages INT, bought INT")
-    return frame.selectExpr("date('2024-05-' || day) AS visit_date", "user_id", "pages", "bought")
+    return frame.coalesce(1).selectExpr(
+        "date('2024-05-' || day) AS visit_date", "user_id", "pages", "bought"
+    )
 
 
 def listed(rows: DataFrame) -> list[tuple]:
@@ -107,7 +109,7 @@ def test_users_leave_no_trace_in_the_log(written: Path) -> None:
         for action in map(json.loads, log.splitlines())
         if "add" in action
     ]
-    assert [s["minValues"] for s in stats] == [{"visit_date": "2024-05-01"}]
+    assert {name for s in stats for name in s["minValues"]} == {"visit_date"}
     assert "anna" not in log
     assert "bert" not in log
 
@@ -193,7 +195,6 @@ def test_a_failure_puts_all_tables_back(spark: SparkSession, tmp_path: Path) -> 
     ours.replace(VISITS, one)
     ours.replace(untouched, one)
     with pytest.raises(KeyboardInterrupt), ours.all_or_nothing():
-        ours.replace(VISITS, two)
         ours.append(VISITS, two)
         ours.append(others, two)
         raise KeyboardInterrupt
@@ -217,7 +218,7 @@ def test_a_table_of_another_configuration_is_left_alone(spark: SparkSession, wri
     stranger = lakehouse(spark, name="stranger", root=str(written))
     rows = visits(spark)
     message = (
-        f"table clean.visits at {at(written)} belongs to configuration 'shop', not to 'stranger'"
+        f"table clean.visits at {at(written)} belongs to 'shop', not to configuration 'stranger'"
     )
     for act in (
         lambda: stranger.read(VISITS),
@@ -263,18 +264,19 @@ def test_a_table_with_other_rules_than_its_contract_is_refused_with_the_differen
     columns = (
         VISITS.columns[0],
         replace(VISITS.columns[1], check="user_id RLIKE '^u'"),
-        replace(VISITS.columns[2], check=None),
+        replace(VISITS.columns[2], check=None, stats=True),
         replace(VISITS.columns[3], required=True),
     )
     with pytest.raises(ContractError) as caught:
         lakehouse(spark, root=str(written)).check([replace(VISITS, columns=columns)])
     message = str(caught.value)
-    assert "bought may be NULL, should be NOT NULL" in message
-    assert "constraint pages_valid is pages IS NULL OR (pages > 0), should be absent" in message
+    assert "bought is int, should be int NOT NULL" in message
+    assert "constraints.pages_valid is pages IS NULL OR (pages > 0), should be absent" in message
     assert (
-        "constraint user_id_valid is user_id IS NULL OR (user_id != ''), "
+        "constraints.user_id_valid is user_id IS NULL OR (user_id != ''), "
         "should be user_id IS NULL OR (user_id RLIKE '^u')"
     ) in message
+    assert "StatsColumns is visit_date, should be visit_date,pages" in message
 
 
 def test_rows_with_missing_or_unknown_columns_are_refused(
@@ -392,7 +394,7 @@ def test_a_catalog_serves_as_a_path_does(spark: SparkSession, catalogued: Table)
     assert ours.read(catalogued).count() == 3
     with pytest.raises(SPARK_ERRORS, match="pages_valid"):
         ours.append(catalogued, visits(spark, ("03", "dora", 0, 0)))
-    with pytest.raises(ContractError, match="belongs to configuration 'shop', not to 'stranger'"):
+    with pytest.raises(ContractError, match="belongs to 'shop', not to configuration 'stranger'"):
         lakehouse(spark, "stranger", catalog="spark_catalog").read(catalogued)
     detail = spark.sql("DESCRIBE DETAIL spark_catalog.catalogued.visits").first()
     assert detail["clusteringColumns"] == ["visit_date"]

@@ -16,13 +16,11 @@ from typing import Any
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType
 
 from activityrec.config import Config
+from activityrec.ddl import OWNER, create_statement, differences
 from activityrec.errors import ContractError, StateError
 from activityrec.tables import Table
-
-_OWNER = "activityrec.configuration"
 
 
 class Lakehouse:
@@ -52,6 +50,7 @@ class Lakehouse:
         self.versions: dict[str, int] = {}
         self.reads: dict[str, int] = {}
         self._before: dict[Table, int] = {}
+        self._verified: set[Table] = set()
 
     def identifier(self, table: Table) -> str:
         """The name by which Spark SQL knows the table."""
@@ -98,9 +97,8 @@ class Lakehouse:
         """
         self._prepare(table)
         writer = self._conform(table, rows).write.format("delta").mode("overwrite")
-        if where is not None:
-            writer = writer.option("replaceWhere", where)
-        writer.saveAsTable(self.identifier(table))
+        # An overwrite without a condition would make the table anew, without its clustering.
+        writer.option("replaceWhere", where or "true").saveAsTable(self.identifier(table))
         return self._written(table)
 
     def append(self, table: Table, rows: DataFrame) -> int:
@@ -240,30 +238,26 @@ class Lakehouse:
         self._before.setdefault(table, self._current_version(table))
 
     def _verify(self, table: Table) -> None:
-        detail = self.spark.sql(f"DESCRIBE DETAIL {self.identifier(table)}").first()
-        assert detail is not None
-        owner = detail["properties"].get(_OWNER)
+        if table in self._verified:
+            return
+        # DESCRIBE DETAIL says the same, and more, by a job of some seconds.
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.identifier(table)}").collect()
+        properties = {row["key"]: row["value"] for row in rows}
+        where = f"table {table.full_name} at {self.identifier(table)}"
+        owner = properties.get(OWNER)
         if owner != self.owner:
+            whose = "no configuration of this project" if owner is None else repr(owner)
             raise ContractError(
-                f"table {table.full_name} at {self.identifier(table)} belongs to configuration "
-                f"{owner!r}, not to {self.owner!r}: use another lakehouse root or catalog"
+                f"{where} belongs to {whose}, not to configuration {self.owner!r}: "
+                "use another lakehouse root or catalog"
             )
-        fields = self.spark.read.table(self.identifier(table)).schema.fields
-        found = {field.name: field.dataType.simpleString() for field in fields}
-        wanted = {
-            column.name: DataType.fromDDL(column.type).simpleString() for column in table.columns
-        }
-        differences = [
-            f"{name} is {found.get(name, 'missing')}, should be {wanted.get(name, 'absent')}"
-            for name in [*wanted, *(set(found) - set(wanted))]
-            if found.get(name) != wanted.get(name)
-        ]
-        if differences:
+        schema = self.spark.read.table(self.identifier(table)).schema
+        if differs := differences(table, schema, properties):
             raise ContractError(
-                f"table {table.full_name} at {self.identifier(table)} differs from its contract: "
-                f"{'; '.join(differences)}. Alter or drop the table; "
-                "features and serving tables are made again by their stage"
+                f"{where} differs from its contract: {'; '.join(differs)}. Alter or drop the "
+                "table; features and serving tables are made again by their stage"
             )
+        self._verified.add(table)
 
     def _conform(self, table: Table, rows: DataFrame) -> DataFrame:
         missing = [name for name in table.column_names if name not in rows.columns]
@@ -275,10 +269,14 @@ class Lakehouse:
         return rows.select(*[F.col(column.name).cast(column.type) for column in table.columns])
 
     def _written(self, table: Table) -> int:
-        """Pin the version just written; the number of rows that its commit added."""
+        """Pin the version just written; the number of rows that its commit added.
+
+        A replaced slice may share files with rows that stay: these are copied to new files.
+        """
         last = self._last_commit(table)
         self.versions[table.full_name] = last["version"]
-        return int((last["operationMetrics"] or {}).get("numOutputRows", 0))
+        metrics = last["operationMetrics"] or {}
+        return int(metrics.get("numOutputRows", 0)) - int(metrics.get("numCopiedRows", 0))
 
     def _current_version(self, table: Table) -> int:
         return int(self._last_commit(table)["version"])
@@ -287,33 +285,3 @@ class Lakehouse:
         row = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 1").first()
         assert row is not None
         return row.asDict()
-
-
-def create_statement(table: Table, identifier: str, owner: str) -> str:
-    """The CREATE TABLE that a contract stands for."""
-    lines = [
-        f"`{column.name}` {column.type}{' NOT NULL' if column.required else ''} "
-        f"COMMENT {_quote(column.comment)}"
-        for column in table.columns
-    ]
-    skipping = ",".join(column.name for column in table.columns if column.stats)
-    properties = {
-        _OWNER: owner,
-        **(
-            {"delta.dataSkippingStatsColumns": skipping}
-            if skipping
-            else {"delta.dataSkippingNumIndexedCols": "0"}
-        ),
-        **{f"delta.constraints.{name}": sql for name, sql in table.conditions()},
-    }
-    clustering = f"CLUSTER BY ({', '.join(table.cluster_by)})\n" if table.cluster_by else ""
-    listed = ",\n  ".join(f"{_quote(key)} = {_quote(value)}" for key, value in properties.items())
-    return (
-        f"CREATE TABLE {identifier} (\n  " + ",\n  ".join(lines) + "\n) USING delta\n"
-        f"COMMENT {_quote(table.comment)}\n{clustering}TBLPROPERTIES (\n  {listed}\n)"
-    )
-
-
-def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -39,7 +39,6 @@ class Tracking:
     def __init__(self, config: Config) -> None:
         self.config = config.tracking
         self.experiment = config.name
-        self._connected = False
 
     def model_name(self, part: str) -> str:
         """Registered name of a part: ``als`` or ``ranker``."""
@@ -100,11 +99,10 @@ class Tracking:
             )
         uri = f"models:/{name}/{version.version}"
         model = mlflow.spark.load_model(uri) if load else None
-        return Champion(name, version.version, trained, model)
+        return Champion(name, str(version.version), trained, model)
 
     def _connect(self) -> None:
-        if self._connected:
-            return
+        """Point MLflow at this deployment: its address is one for the whole process."""
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", module="mlflow")
@@ -116,4 +114,3 @@ class Tracking:
         if mlflow.get_experiment_by_name(self.experiment) is None:
             mlflow.create_experiment(self.experiment, self.config.artifacts)
         mlflow.set_experiment(self.experiment)
-        self._connected = True

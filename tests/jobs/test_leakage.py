@@ -30,18 +30,20 @@ STAGES = [
 
 @pytest.fixture(scope="module")
 def told(spark: SparkSession, planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """The planted data with the answers given away: from as_of on, everyone answers everything
-    and buys everything, the first of it at as_of to the second."""
+    """The planted data with the answers given away: from as_of on, everyone is sent everything,
+    answers everything and buys everything, the first of it at as_of to the second; and somebody
+    new does so too."""
     folder = tmp_path_factory.mktemp("told") / "data"
     shutil.copytree(planted, folder, ignore=shutil.ignore_patterns("lakehouse", "mlflow*"))
     midnight = datetime.combine(AS_OF, datetime.min.time())
-    answers, purchases = [], []
-    for user in range(USERS):
+    answers, purchases, sent = [], [], []
+    for user in (*range(USERS), "-new"):
         for activity in range(ACTIVITIES):
             # Inside the response window of every activity that is live at as_of or later.
             at = max(midnight, datetime.combine(start_of(activity), datetime.min.time()))
             told = {"user": f"u{user}", "activity": f"a{activity}", "at": at.isoformat()}
             answers.append(told)
+            sent.append(told | {"at": midnight.isoformat()})
         for product in range(PRODUCTS):
             at = midnight + timedelta(seconds=product)
             purchases.append(
@@ -50,7 +52,7 @@ def told(spark: SparkSession, planted: Path, tmp_path_factory: pytest.TempPathFa
             )  # fmt: skip
     keys = {(row["user"], row["activity"]) for row in _lines(folder / "answers.json")}
     fresh = [row for row in answers if (row["user"], row["activity"]) not in keys]
-    for name, rows in (("answers", fresh), ("purchases", purchases)):
+    for name, rows in (("answers", fresh), ("purchases", purchases), ("sent", sent)):
         with open(folder / f"{name}.json", "a", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
     config = load_config(folder / "planted.yaml")

@@ -69,6 +69,14 @@ def test_an_input_that_does_not_resolve_is_named(
         fit_ranker(spark.createDataFrame(_rows(4), SCHEMA), config)
 
 
+def test_a_categorical_column_that_is_none_of_the_examples_is_named(
+    spark: SparkSession, planted_config: Config
+) -> None:
+    config = _config(planted_config, inputs={"x": "x"}, categorical=["kind", "no_such_column"])
+    with pytest.raises(ConfigError, match=r"ranker\.categorical.*'no_such_column'"):
+        fit_ranker(spark.createDataFrame(_rows(4), SCHEMA), config)
+
+
 def test_examples_of_one_kind_only_are_an_error(
     spark: SparkSession, planted_config: Config
 ) -> None:

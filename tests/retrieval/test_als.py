@@ -3,6 +3,7 @@
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import Row, SparkSession
 
@@ -16,6 +17,7 @@ from activityrec.retrieval.als import (
     number,
 )
 from activityrec.retrieval.interactions import interactions
+from activityrec.retrieval.kernel import als_block
 
 DAY = date(2024, 3, 1)
 ITEM_VECTORS = (
@@ -28,6 +30,46 @@ def test_ids_are_numbered_without_gaps_in_their_order(spark: SparkSession) -> No
     rows = spark.createDataFrame([(name,) for name in reversed(names)], "id STRING").repartition(4)
     found = {row["id"]: row["id_no"] for row in number(rows, ["id"]).collect()}
     assert found == {name: place for place, name in enumerate(names)}
+
+
+def test_numbers_go_on_from_partition_to_partition(spark: SparkSession) -> None:
+    names = [(kind, f"n{place:03d}") for kind in ("activity", "product") for place in range(40)]
+    rows = spark.createDataFrame(names[::-1], "kind STRING, id STRING")
+    key = "spark.sql.shuffle.partitions"
+    before = spark.conf.get(key)
+    spark.conf.set(key, "5")
+    try:
+        numbered = number(rows, ["kind", "id"])
+        found = {(row["kind"], row["id"]): row["id_no"] for row in numbered.collect()}
+        assert numbered.rdd.getNumPartitions() > 1
+    finally:
+        spark.conf.set(key, before)
+    assert found == {name: place for place, name in enumerate(names)}
+
+
+def test_training_scores_a_pair_as_serving_does(spark: SparkSession) -> None:
+    random = np.random.default_rng(2)
+    users = random.normal(size=(5, 3)).astype(np.float32)
+    activities = random.normal(size=(4, 3))
+    pairs = [(DAY, f"u{u}", f"a{a}") for u in range(5) for a in range(4)]
+    rows = als_scores(
+        spark.createDataFrame(pairs, "fitted_date DATE, user_id STRING, activity_id STRING"),
+        spark.createDataFrame(
+            [(DAY, f"u{u}", vector.tolist()) for u, vector in enumerate(users)],
+            "fitted_date DATE, user_id STRING, vector ARRAY<FLOAT>",
+        ),
+        spark.createDataFrame(
+            [(DAY, f"a{a}", vector.tolist()) for a, vector in enumerate(activities)],
+            "fitted_date DATE, activity_id STRING, vector ARRAY<DOUBLE>",
+        ),
+    ).collect()
+    learnt = np.empty((5, 4))
+    for row in rows:
+        learnt[int(row["user_id"][1:]), int(row["activity_id"][1:])] = row["als_score"]
+    arrow = pa.array([vector.tolist() for vector in users], pa.list_(pa.float32()))
+    # The kernel holds the activities in single precision.
+    served = als_block(arrow, activities.astype(np.float32))
+    np.testing.assert_allclose(served, learnt, atol=1e-6)
 
 
 def test_interactions_weigh_types_and_fade(spark: SparkSession) -> None:

@@ -66,7 +66,8 @@ def scored_exposures(serving: Serving, full: History, learnt: DataFrame | None) 
             "label",
             (F.col("closes_ts") > F.col("_end")).alias("censored"),
             (F.col("probability") if serving.ranker is not None else F.lit(None)).alias("ranker"),
-            "popularity",
+            # Without examples popularity is a number of users, and no probability.
+            (F.col("popularity") if learnt is not None else F.lit(None)).alias("popularity"),
             F.col("response_rate").alias("past_rate"),
             affinity_amount(config.features).alias("affinity"),
             F.col("als_score").alias("als"),

@@ -41,18 +41,21 @@ def activity_features(
         F.count_distinct("offer_id").alias("offers"),
     )
     prices = _price_level(known, activity_products, daily, config.features.purchase_type)
-    rates = _type_rates(snapshots, outcomes, config.features.type_rate_prior)
+    closed, overall = _closed_exposures(snapshots, outcomes)
+    prior = config.features.type_rate_prior
+    # Smoothed as in users.response_history; a type without history has the rate of all types.
+    rate = (F.col("_answered") + prior * F.col("_overall")) / (F.col("type_exposures") + prior)
+    counts = ["eligible_products", "offers", "type_exposures", "_answered", "responders"]
     responders = _responders(known, daily, config.response.event_types)
     return (
         known.join(F.broadcast(size), on="activity_id", how="left")
         .join(prices, on=KEY, how="left")
-        .join(F.broadcast(rates), on=["snapshot_date", "activity_type"], how="left")
-        .join(F.broadcast(_overall_rates(rates)), on="snapshot_date", how="left")
+        .join(F.broadcast(closed), on=["snapshot_date", "activity_type"], how="left")
+        .join(F.broadcast(overall), on="snapshot_date", how="left")
         .join(responders, on=KEY, how="left")
-        .fillna(0, subset=["eligible_products", "offers", "type_exposures", "responders"])
-        # A type without history has the rate of all types.
-        .withColumn("type_response_rate", F.coalesce("type_response_rate", "_overall_rate"))
-        .drop("_overall_rate")
+        .fillna(0, subset=counts)
+        .withColumn("type_response_rate", rate)
+        .drop("_answered", "_overall")
     )
 
 
@@ -105,11 +108,8 @@ def _price_level(
     )
 
 
-def _type_rates(snapshots: DataFrame, outcomes: DataFrame, prior: float) -> DataFrame:
-    """Response rate of each type from the exposures that had closed by the snapshot.
-
-    Smoothed as in :func:`activityrec.features.users.response_history`, towards all types.
-    """
+def _closed_exposures(snapshots: DataFrame, outcomes: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """The exposures that had closed by each snapshot: by type, and the answered share of all."""
     closed = outcomes.join(
         F.broadcast(snapshots), on=F.col("closes_ts") <= F.col("snapshot_date"), how="inner"
     )
@@ -120,17 +120,7 @@ def _type_rates(snapshots: DataFrame, outcomes: DataFrame, prior: float) -> Data
     overall = by_type.groupBy("snapshot_date").agg(
         (F.sum("_answered") / F.sum("type_exposures")).alias("_overall")
     )
-    rate = (F.col("_answered") + prior * F.col("_overall")) / (F.col("type_exposures") + prior)
-    return by_type.join(overall, on="snapshot_date", how="inner").select(
-        "snapshot_date", "activity_type", "type_exposures", rate.alias("type_response_rate")
-    )
-
-
-def _overall_rates(rates: DataFrame) -> DataFrame:
-    weighted = F.sum(F.col("type_response_rate") * F.col("type_exposures"))
-    return rates.groupBy("snapshot_date").agg(
-        (weighted / F.sum("type_exposures")).alias("_overall_rate")
-    )
+    return by_type, overall
 
 
 def _responders(known: DataFrame, daily: DataFrame, response_types: list[str]) -> DataFrame:

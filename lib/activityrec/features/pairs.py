@@ -1,5 +1,6 @@
 """Affinity of users and activities, from tables to Arrow batches and back."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from activityrec.tables import affinity_columns, user_activity_features
 
 CELLS_PER_BLOCK = 2_000_000
 """Users times activities computed at once: 16 MB for each feature."""
+
+_MEASURE = re.compile(r"_((?:count|amount|products)(?:_\d+d)?)$")
+"""What follows the event type, which may hold underscores itself, in the name of a measure."""
 
 
 @dataclass(frozen=True)
@@ -196,8 +200,7 @@ def _affinity(rows: pa.RecordBatch, side: ActivitySide) -> dict[str, Floats]:
     ):
         owned, measures = _ragged(rows.column(column))
         for name, block in sparse_products(owned, measures, matrix, width).items():
-            kind, _, what = name.partition("_")
-            found[f"{kind}_{scope}_{what}"] = block
+            found[_MEASURE.sub(rf"_{scope}_\1", name)] = block
     totals = rows.column("totals")
     for kind in [field.name for field in totals.type if field.name != "_"]:
         total = totals.field(kind).to_numpy(zero_copy_only=False)

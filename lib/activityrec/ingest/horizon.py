@@ -5,7 +5,30 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.errors import TimeError
+from activityrec.errors import ContractError, TimeError
+from activityrec.ingest.clean import CleanTable
+
+
+def check_valid(clean: CleanTable) -> None:
+    """Check that a table that nothing works without has a valid row.
+
+    Raises
+    ------
+    ContractError
+        It has none: the message says why most of its rows were refused.
+    """
+    whole = clean.table.entity
+    if not (clean.rows() if whole else clean.valid()).isEmpty():
+        return
+    rows = clean.judged if whole else clean.typed
+    if not (total := rows.count()):
+        raise ContractError(f"table {clean.table.name}: its sources have no rows")
+    broken = rows.select(F.explode("_reasons").alias("reason")).groupBy("reason").count()
+    most = broken.orderBy(F.desc("count"), "reason").limit(3).collect()
+    raise ContractError(
+        f"table {clean.table.name}: none of its {total:,} rows is valid; most often "
+        + "; ".join(f"{row['reason']} ({row['count']:,} rows)" for row in most)
+    )
 
 
 def check_as_of(events: DataFrame, activities: DataFrame, as_of: date, planning_days: int) -> None:
@@ -20,7 +43,7 @@ def check_as_of(events: DataFrame, activities: DataFrame, as_of: date, planning_
     day = F.to_date("event_ts")
     span = events.agg(F.min(day).alias("first"), F.max(day).alias("last")).first()
     if span is None or span["first"] is None:
-        raise TimeError("table events has no valid row: see clean.quarantine, or the sources")
+        raise TimeError("table events is empty")
     first, last = span["first"], span["last"]
     if not first < as_of <= last + timedelta(days=1):
         raise TimeError(

@@ -28,12 +28,15 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
     Raises
     ------
     ConfigError
-        An expression of ``ranker.inputs`` does not resolve.
+        An expression of ``ranker.inputs`` does not resolve, or a column of
+        ``ranker.categorical`` does not exist.
     StateError
         There are not both answered and unanswered examples.
     """
     inputs = ranker_inputs(config)
     _check(examples, inputs)
+    if unknown := sorted(set(config.ranker.categorical) - set(examples.columns)):
+        raise ConfigError(f"ranker.categorical: {unknown} are no columns of training_examples")
     counts = {row["label"]: row["count"] for row in examples.groupBy("label").count().collect()}
     if len(counts) < 2:
         raise StateError(

@@ -82,10 +82,11 @@ def candidate_mapper(
 
 
 def als_block(vectors: pa.ListArray, activities: npt.NDArray[np.float32]) -> Floats:
-    """Scores (users, activities); 0 for a user without a vector."""
+    """Scores (users, activities); 0 for a user without a vector, or an activity with zeros."""
     known = ~vectors.is_null().to_numpy(zero_copy_only=False)
     scores = np.zeros((len(vectors), len(activities)))
-    if known.any():
+    # Where no activity has a vector, that of zeros need not have the users' rank.
+    if known.any() and activities.any():
         flat = vectors.drop_null().flatten().to_numpy(zero_copy_only=False)
         users = flat.reshape(known.sum(), -1)
         scores[known] = users.astype(np.float64) @ activities.T.astype(np.float64)

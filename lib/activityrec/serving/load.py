@@ -1,5 +1,8 @@
 """What serving and evaluation share: the champion and the tables, as of one day."""
 
+from datetime import date
+
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
@@ -24,13 +27,13 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
     history = read_history(lakehouse, as_of)
     als = job.tracking.champion("als", as_of, load=False)
-    has_ranker = not history.exposures.isEmpty()
-    ranker = job.tracking.champion("ranker", as_of) if has_ranker else None
+    ranker = job.tracking.champion("ranker", as_of) if _has_ranker(job, als.as_of) else None
     snapshot = F.col("snapshot_date") == F.lit(as_of)
     users = lakehouse.read(tables.user_features(config.features)).where(snapshot)
-    if users.isEmpty():
+    if users.isEmpty() or not _without(history.users, users).isEmpty():
         raise StateError(
-            f"table features.user_features has no snapshot of {as_of}: run features at it first"
+            f"table features.user_features has no snapshot of {as_of} with every user: "
+            "run features at it first"
         )
     fitted = F.col("fitted_date") == F.lit(als.as_of)
     item_vectors = lakehouse.read(tables.ITEM_VECTORS).where(fitted)
@@ -61,3 +64,16 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
         ranker=ranker.model if ranker else None,
     )
     return serving, ranker or als
+
+
+def _without(known: DataFrame, users: DataFrame) -> DataFrame:
+    """The known users who are not among ``users``."""
+    return known.join(users.select("user_id"), on="user_id", how="left_anti")
+
+
+def _has_ranker(job: Job, fitted: date) -> bool:
+    """Whether training had something to learn from: an exposure whose window had closed."""
+    table = tables.training_examples(job.config.features)
+    if not job.lakehouse.exists(table):
+        return False
+    return not job.lakehouse.read(table).where(F.col("as_of") == F.lit(fitted)).isEmpty()

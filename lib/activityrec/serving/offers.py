@@ -223,9 +223,10 @@ def _names(scores: Floats, part: ActivityProducts, catalogue: Catalogue, n: int)
 
 
 def _offers(scores: Floats, part: ActivityProducts, n: int) -> list[list[str]]:
-    best = np.maximum.reduceat(scores, part.offer_start, axis=1)
+    named = [(place, name) for place, name in enumerate(part.offer_ids) if name is not None]
+    best = np.maximum.reduceat(scores, part.offer_start, axis=1)[:, [place for place, _ in named]]
     order = np.argsort(-best, axis=1, kind="stable")[:, :n]
-    return [[part.offer_ids[o] for o in row if part.offer_ids[o] is not None] for row in order]
+    return [[named[place][1] for place in row] for row in order]
 
 
 def _nested(values: list[list[str]], lengths: npt.NDArray[np.int32]) -> pa.ListArray:

@@ -57,21 +57,11 @@ def audit(lists: DataFrame, audience: DataFrame, live: DataFrame) -> dict[str, i
     Ranges and missing values are the contracts' business: no such row can be written.
     """
     live_ids = live.select("activity_id")
-    by_user = lists.groupBy("user_id").agg(
-        F.count("*").alias("rows"),
-        F.max("rank").alias("last"),
-        F.count_distinct("activity_id").alias("activities"),
-    )
-    gaps = "rows != last OR rows != activities"
-    by_activity = audience.groupBy("activity_id").agg(
-        F.count("*").alias("rows"), F.max("rank").alias("last"),
-        F.count_distinct("user_id").alias("activities"),
-    )  # fmt: skip
     counts = {
         "no recommendations": int(lists.isEmpty()),
         "no audiences": int(audience.isEmpty()),
-        "users whose list has gaps or repeats": by_user.where(gaps).count(),
-        "audiences with gaps or repeats": by_activity.where(gaps).count(),
+        "users whose list has gaps or repeats": _disordered(lists, "user_id", "activity_id"),
+        "audiences with gaps or repeats": _disordered(audience, "activity_id", "user_id"),
         "recommendations of activities that are not live": lists.join(
             live_ids, on="activity_id", how="left_anti"
         ).count(),
@@ -80,6 +70,17 @@ def audit(lists: DataFrame, audience: DataFrame, live: DataFrame) -> dict[str, i
         ).count(),
     }
     return {rule: count for rule, count in counts.items() if count}
+
+
+def _disordered(rows: DataFrame, group: str, member: str) -> int:
+    """How many lists do not hold distinct members at the ranks 1, 2, 3, ..."""
+    by_group = rows.groupBy(group).agg(
+        F.count("*").alias("rows"),
+        F.max("rank").alias("last"),
+        F.count_distinct("rank").alias("ranks"),
+        F.count_distinct(member).alias("members"),
+    )
+    return by_group.where("rows != last OR rows != ranks OR rows != members").count()
 
 
 def _is_current(publications: DataFrame, run_id: str) -> bool:

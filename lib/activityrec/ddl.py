@@ -1,0 +1,66 @@
+"""The DDL of a contract, and how an existing table differs from it."""
+
+from collections.abc import Mapping
+
+from pyspark.sql.types import DataType, StructType
+
+from activityrec.tables import Table
+
+OWNER = "activityrec.configuration"
+_CONTRACT = ("delta.constraints.", "delta.dataSkipping")
+"""Beginnings of the Delta properties that a contract decides on; others are the operator's."""
+
+
+def create_statement(table: Table, identifier: str, owner: str) -> str:
+    """The CREATE TABLE that a contract stands for."""
+    lines = [
+        f"`{column.name}` {column.type}{' NOT NULL' if column.required else ''} "
+        f"COMMENT {_quote(column.comment)}"
+        for column in table.columns
+    ]
+    properties = {OWNER: owner, **_properties(table)}
+    clustering = f"CLUSTER BY ({', '.join(table.cluster_by)})\n" if table.cluster_by else ""
+    listed = ",\n  ".join(f"{_quote(key)} = {_quote(value)}" for key, value in properties.items())
+    return (
+        f"CREATE TABLE {identifier} (\n  " + ",\n  ".join(lines) + "\n) USING delta\n"
+        f"COMMENT {_quote(table.comment)}\n{clustering}TBLPROPERTIES (\n  {listed}\n)"
+    )
+
+
+def differences(table: Table, schema: StructType, properties: Mapping[str, str]) -> list[str]:
+    """What an existing table has otherwise than its contract, in words; types, rules, statistics.
+
+    Parameters
+    ----------
+    schema, properties
+        Of the existing table.
+    """
+    found = {field.name: _type(field.dataType, not field.nullable) for field in schema.fields}
+    found |= {key: value for key, value in properties.items() if key.startswith(_CONTRACT)}
+    wanted = {c.name: _type(DataType.fromDDL(c.type), c.required) for c in table.columns}
+    wanted |= _properties(table)
+    return [
+        f"{name} is {found.get(name, 'missing')}, should be {wanted.get(name, 'absent')}"
+        for name in [*wanted, *sorted(set(found) - set(wanted))]
+        if found.get(name) != wanted.get(name)
+    ]
+
+
+def _properties(table: Table) -> dict[str, str]:
+    """The Delta properties of a contract: columns with statistics, CHECK constraints."""
+    skipping = ",".join(column.name for column in table.columns if column.stats)
+    statistics = (
+        {"delta.dataSkippingStatsColumns": skipping}
+        if skipping
+        else {"delta.dataSkippingNumIndexedCols": "0"}
+    )
+    return statistics | {f"delta.constraints.{name}": sql for name, sql in table.conditions()}
+
+
+def _type(data_type: DataType, required: bool) -> str:
+    return data_type.simpleString() + (" NOT NULL" if required else "")
+
+
+def _quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,254 @@
+"""What a job says and leaves behind when it cannot do its work: one line, status 1, no change."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+from pyspark.testing import assertDataFrameEqual
+
+import ingest
+import recommend
+from activityrec import tables
+from activityrec.config import load_config
+from activityrec.job import Job, Stage, main
+from activityrec.lakehouse import Lakehouse
+from tests.planted import configuration
+
+AS_OF = "2024-05-01"
+LINES: dict[str, list[dict[str, Any]]] = {
+    "users": [{"user": "u1", "age": 30, "city": "north"}, {"user": "u2", "age": -1, "city": "x"}],
+    "products": [{"product": "p1", "category": "tea"}],
+    "activities": [
+        {"activity": "a1", "kind": "gift", "from": "2024-04-20", "to": "2024-05-04"},
+        {"activity": "a2", "kind": "gift", "from": "2024-06-20", "to": "2024-07-04"},
+    ],
+    "offers": [{"activity": "a1", "offer": "o1", "product": "p1"}],
+    "purchases": [
+        {"id": n, "user": "u1", "product": "p1", "at": day, "units": 1, "paid": 2}
+        for n, day in enumerate(["2024-03-01", "2024-04-30", "2024-07-31"])
+    ],
+    "answers": [{"user": "u1", "activity": "a1", "at": "2024-04-21"}] * 2,
+    "sent": [{"user": "u1", "activity": "a1", "at": "2024-04-20"}],
+}
+
+Change = Callable[[dict[str, Any]], object]
+Run = Callable[..., list[str]]
+
+
+def write_yaml(folder: Path, change: Change = lambda raw: None) -> Path:
+    raw = configuration() | {"name": "shop"}
+    change(raw)
+    path = folder / "changed.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    return path
+
+
+def expression(table: str, column: str, sql: str) -> Change:
+    return lambda raw: raw["sources"][table][0]["columns"].update({column: sql})
+
+
+@pytest.fixture
+def run(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Run one stage as its script does; the lines of its log, after the exit status."""
+    log = logging.getLogger("activityrec")
+    handlers = log.handlers
+
+    def run(path: Path, as_of: str = AS_OF, stage: Stage = ingest.run) -> list[str]:
+        monkeypatch.setattr(sys, "argv", ["job", "--config", str(path), "--as-of", as_of])
+        capsys.readouterr()
+        status = "0"
+        try:
+            main([("stage", stage)], None)
+        except SystemExit as error:
+            status = str(error.code)
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        return [status, *captured.err.splitlines()]
+
+    yield run
+    log.handlers = handlers
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a shop's files. The lakehouse beside them is filled by :func:`ingested`."""
+    folder = tmp_path_factory.mktemp("shop")
+    for name, lines in LINES.items():
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def ingested(shop: Path, run: Run) -> Path:
+    """The shop with its clean tables."""
+    if not (shop / "lakehouse").exists():
+        assert run(write_yaml(shop))[0] == "0"
+    return shop
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    """Every file of the lakehouse's tables, with its size."""
+    return {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in (folder / "lakehouse").rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+WRONG: dict[str, tuple[Change, str, list[str]]] = {
+    "missing source file": (
+        lambda raw: raw["sources"]["events"][1].update(path="gone.json"),
+        AS_OF,
+        ["table events", "/gone.json", "does not exist"],
+    ),
+    "unknown key": (
+        lambda raw: raw["recommend"].update(kk=3),
+        AS_OF,
+        ["changed.yaml", "recommend.kk: unknown key; allowed: ", "planning_days"],
+    ),
+    "expression that does not resolve": (
+        expression("exposures", "exposure_ts", "timestamp(sent_at)"),
+        AS_OF,
+        ["table exposures", "/sent.json", "column exposure_ts", "'timestamp(sent_at)'"],
+    ),
+    "as_of before the data": (
+        lambda raw: None,
+        "2024-03-01",
+        ["as_of 2024-03-01", "2024-03-02 to 2024-08-01"],
+    ),
+    "as_of after the data": (
+        lambda raw: None,
+        "2024-08-02",
+        ["as_of 2024-08-02", "2024-03-02 to 2024-08-01"],
+    ),
+    "no live activity": (
+        lambda raw: raw["recommend"].update(planning_days=7),
+        "2024-05-04",
+        ["no activity is live at 2024-05-04", "within 7 days", "2024-06-20"],
+    ),
+    "table of another configuration": (
+        lambda raw: raw.update(name="stranger"),
+        AS_OF,
+        ["table clean.users", "/lakehouse/clean/users", "'shop'", "'stranger'"],
+    ),
+    "no date": (lambda raw: None, "1.5.2024", ["--as-of 1.5.2024", "YYYY-MM-DD"]),
+    "no valid event": (
+        lambda raw: [s["columns"].update(event_type="'Bought'") for s in raw["sources"]["events"]],
+        AS_OF,
+        ["table events", "none of its 5 rows", "event_type: not event_type RLIKE", "5 rows"],
+    ),
+    "no valid activity": (
+        expression("activities", "end_ts", "timestamp(`from`)"),
+        AS_OF,
+        ["table activities", "none of its 2 rows", "not start_ts < end_ts"],
+    ),
+    "expression that fails on a row": (
+        expression("users", "age", "int(user)"),
+        AS_OF,
+        ["Spark failed: ", "CAST_INVALID_INPUT", "'u1'"],
+    ),
+}
+
+
+@pytest.mark.parametrize("change, as_of, words", WRONG.values(), ids=WRONG)
+def test_a_job_that_cannot_work_says_why_in_one_line_and_changes_nothing(
+    ingested: Path, run: Run, change: Change, as_of: str, words: list[str]
+) -> None:
+    before = files_of(ingested)
+    path = write_yaml(ingested, change)
+    status, *lines = run(path, as_of)
+    assert status == "1"
+    (line,) = lines
+    assert f" ERROR {path}: " in line
+    assert [word for word in words if word not in line] == []
+    assert files_of(ingested) == before
+
+
+@pytest.mark.parametrize(
+    "change, as_of",
+    [
+        (expression("exposures", "user_id", "usr"), AS_OF),
+        (lambda raw: None, "2030-01-01"),
+        (lambda raw: raw["recommend"].update(planning_days=7), "2024-05-04"),
+    ],
+    ids=["expression", "as_of outside the data", "no live activity"],
+)
+def test_where_nothing_was_nothing_is_left(
+    shop: Path, run: Run, change: Change, as_of: str, tmp_path: Path
+) -> None:
+    def elsewhere(raw: dict[str, Any]) -> None:
+        raw["lakehouse"]["root"] = str(tmp_path / "lakehouse")
+        change(raw)
+
+    assert run(write_yaml(shop, elsewhere), as_of)[0] == "1"
+    assert files_of(tmp_path) == {}
+
+
+def test_recommend_before_train_says_what_to_run(ingested: Path, run: Run) -> None:
+    before = files_of(ingested)
+    status, line = run(write_yaml(ingested), stage=recommend.run)
+    assert status == "1"
+    assert "model shop-als has no champion: run train first" in line
+    assert files_of(ingested) == before
+
+
+def test_a_stage_before_ingest_says_what_to_run(shop: Path, run: Run, tmp_path: Path) -> None:
+    path = write_yaml(shop, lambda raw: raw["lakehouse"].update(root=str(tmp_path)))
+    status, line = run(path, stage=recommend.run)
+    assert status == "1"
+    assert "table clean." in line
+    assert "does not exist" in line
+    assert "run the stage that writes it first" in line
+
+
+def test_a_stage_that_fails_in_the_middle_puts_the_tables_back(
+    spark: SparkSession, ingested: Path, run: Run
+) -> None:
+    def half(job: Job) -> dict[str, int]:
+        job.lakehouse.replace(tables.USERS, job.lakehouse.read(tables.USERS).limit(0))
+        job.lakehouse.read(tables.USER_DAILY)
+        return {}
+
+    path = write_yaml(ingested)
+    status, line = run(path, stage=half)
+    assert status == "1"
+    assert "table features.user_daily does not exist" in line
+    assert Lakehouse(spark, load_config(path)).read(tables.USERS).count() == 1
+
+
+def test_ingest_run_twice_leaves_the_same_tables(
+    spark: SparkSession, ingested: Path, run: Run
+) -> None:
+    path = write_yaml(ingested)
+    contracts = (*tables.CLEAN, tables.QUARANTINE)
+    before = Lakehouse(spark, load_config(path))
+    rows = {table: before.read(table) for table in contracts}
+    status, *lines = run(path)
+    assert status == "0"
+    after = Lakehouse(spark, load_config(path))
+    counts = {}
+    for table in contracts:
+        assertDataFrameEqual(after.read(table), rows[table])
+        counts[table.name] = rows[table].count()
+    assert counts == {
+        "users": 1,
+        "products": 1,
+        "activities": 2,
+        "activity_products": 1,
+        "events": 4,
+        "exposures": 1,
+        "quarantine": 1,
+    }
+    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    assert len(lines) == 2
+    assert "events: 1 exact copies left out" in lines[0]
+    assert f"[1/1] stage: {told} (" in lines[1]

@@ -1,0 +1,98 @@
+"""MLflow: what a run keeps, and which model is the champion."""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import mlflow
+import pytest
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import SQLTransformer
+from pyspark.sql import SparkSession
+
+from activityrec.config import Config
+from activityrec.errors import StateError
+from activityrec.tracking import Tracking
+from tests.planted import configuration
+
+MAY, JUNE = date(2024, 5, 1), date(2024, 6, 1)
+VERSIONS = {"clean.events": 3}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server_of_the_others() -> Iterator[None]:
+    """MLflow's address is one for the whole process: give it back."""
+    address = mlflow.get_tracking_uri()
+    yield
+    mlflow.set_tracking_uri(address)
+
+
+def tracking(folder: Path, name: str) -> Tracking:
+    """The tracking of the deployment ``name``; all of a folder share its data base."""
+    place = {"uri": f"sqlite:///{folder}/mlflow.db", "artifacts": f"{folder}/artifacts"}
+    raw = configuration() | {"name": name, "tracking": place}
+    return Tracking(Config.model_validate(raw))
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a model of the deployment ``shop``, trained as of June."""
+    folder = tmp_path_factory.mktemp("tracking")
+    ours = tracking(folder, "shop")
+    with ours.run("shop-20240601 ranker", JUNE, {"reg": 0.5}, VERSIONS):
+        ours.log_metrics({"ndcg@3": 0.25})
+        twice = SQLTransformer(statement="SELECT 2 * value AS twice FROM __THIS__")
+        ours.register("ranker", PipelineModel([twice]), JUNE)
+    return folder
+
+
+def test_a_run_keeps_parameters_metrics_and_the_versions_that_it_read(folder: Path) -> None:
+    tracking(folder, "shop")._connect()
+    (run,) = mlflow.search_runs(experiment_names=["shop"], output_format="list")
+    assert run.info.run_name == "shop-20240601 ranker"
+    assert run.data.params == {"reg": "0.5"}
+    assert run.data.metrics == {"ndcg_at_3": 0.25}
+    assert run.data.tags["as_of"] == "2024-06-01"
+    assert run.data.tags["delta.clean.events"] == "3"
+    kept = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/delta_versions.json")
+    assert json.loads(kept) == VERSIONS
+
+
+def test_the_last_model_registered_is_the_champion(spark: SparkSession, folder: Path) -> None:
+    champion = tracking(folder, "shop").champion("ranker", JUNE)
+    assert (str(champion), champion.as_of) == ("shop-ranker/1", JUNE)
+    rows = spark.createDataFrame([(21,)], "value INT")
+    assert champion.model.transform(rows).collect()[0]["twice"] == 42
+
+
+def test_a_champion_that_knows_the_future_is_refused(folder: Path) -> None:
+    with pytest.raises(StateError) as caught:
+        tracking(folder, "shop").champion("ranker", MAY)
+    assert str(caught.value) == (
+        "model shop-ranker version 1 was trained as of 2024-06-01, which is after 2024-05-01: "
+        "it knows the future; run train at 2024-05-01 first"
+    )
+
+
+@pytest.mark.parametrize("name, part", [("shop", "als"), ("stranger", "ranker")])
+def test_without_a_champion_the_error_says_what_to_run(folder: Path, name: str, part: str) -> None:
+    with pytest.raises(StateError, match=f"model {name}-{part} has no champion: run train first"):
+        tracking(folder, name).champion(part, JUNE)
+
+
+def test_two_deployments_in_one_process_keep_to_their_own_servers(
+    folder: Path, tmp_path: Path
+) -> None:
+    ours, stranger = tracking(folder, "shop"), tracking(tmp_path, "stranger")
+    assert ours.champion("ranker", JUNE, load=False).version == "1"
+    with stranger.run("stranger-20240601", JUNE, {}, {}):
+        pass
+    assert ours.champion("ranker", JUNE, load=False).version == "1"
+    with ours.run("shop-20240601 again", JUNE, {}, {}):
+        pass
+    names = [
+        run.info.run_name
+        for run in mlflow.search_runs(experiment_names=["shop"], output_format="list")
+    ]
+    assert sorted(names) == ["shop-20240601 again", "shop-20240601 ranker"]
