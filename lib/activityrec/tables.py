@@ -9,7 +9,7 @@ never one that identifies a user, so that erasing a user leaves no trace in the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from activityrec.config import Config, FeaturesConfig
+from activityrec.config import FeaturesConfig
 
 
 @dataclass(frozen=True)
@@ -220,6 +220,7 @@ USER_DAILY = Table(
         Column("events", "BIGINT", "number of events", True, "events > 0"),
         _finite("quantity", "units", True),
         _finite("amount", "money", True),
+        _finite("priced_amount", "money of the events that have a quantity", True),
     ),
     key=("event_date", "user_id", "event_type", "product_id", "activity_id"),
     cluster_by=("event_date",),
@@ -508,13 +509,3 @@ def all_tables(features: FeaturesConfig) -> list[Table]:
         training_examples(features),
         *SERVING,
     ]
-
-
-def clean_table(name: str) -> Table:
-    """The clean table that a key of ``sources`` names."""
-    return next(table for table in CLEAN if table.name == name)
-
-
-def describe(config: Config) -> dict[str, Table]:
-    """The deployment's tables by full name."""
-    return {table.full_name: table for table in all_tables(config.features)}

@@ -52,7 +52,7 @@ def found(spark: SparkSession, planted_config: Config) -> dict[str, Row]:
             (DAY, "x", "answer", None, "live", 1, 0.0, 0.0),
         ],
         "event_date DATE, user_id STRING, event_type STRING, product_id STRING, "
-        "activity_id STRING, events BIGINT, quantity DOUBLE, amount DOUBLE",
+        "activity_id STRING, events BIGINT, quantity DOUBLE, priced_amount DOUBLE",
     )
     exposed = [
         # Two types have closed exposures: 3 of 10 gifts answered, 1 of 30 deals.

@@ -27,13 +27,14 @@ def test_events_are_folded_by_utc_day_and_by_what_they_concern(spark: SparkSessi
             r["events"],
             r["quantity"],
             r["amount"],
+            r["priced_amount"],
         )
         for r in rows
     } == {
-        (may[1], "u", "buy", "p", None): (2, 2.0, 9.0),
-        (may[2], "u", "buy", "p", None): (1, 1.0, 2.5),
-        (may[1], "u", "buy", "q", None): (1, 1.0, 1.0),
-        (may[1], "u", "answer", None, "a"): (1, 0.0, 0.0),
-        (may[1], "v", "buy", "p", None): (1, 1.0, 1.0),
+        (may[1], "u", "buy", "p", None): (2, 2.0, 9.0, 5.0),
+        (may[2], "u", "buy", "p", None): (1, 1.0, 2.5, 2.5),
+        (may[1], "u", "buy", "q", None): (1, 1.0, 1.0, 1.0),
+        (may[1], "u", "answer", None, "a"): (1, 0.0, 0.0, 0.0),
+        (may[1], "v", "buy", "p", None): (1, 1.0, 1.0, 1.0),
     }
     assert len(rows) == 5

@@ -110,6 +110,15 @@ def test_publishing_the_current_run_again_writes_nothing(lakehouse: Lakehouse) -
     assert lakehouse.read(tables.PUBLICATIONS).count() == 1
 
 
+def test_a_current_run_that_was_made_again_has_one_row_that_says_so(lakehouse: Lakehouse) -> None:
+    _list(lakehouse, "run", "a", ["u1"])
+    assert publish(lakehouse, "run", DAY, 0, NOON)
+    _list(lakehouse, "run", "a", ["u1", "u2"])
+    assert publish(lakehouse, "run", DAY, 0, NOON.replace(hour=14))
+    (row,) = lakehouse.read(tables.PUBLICATIONS).collect()
+    assert (row["users"], row["audiences"]) == (2, 2)
+
+
 def test_a_run_that_fails_its_audit_is_not_published(lakehouse: Lakehouse) -> None:
     _list(lakehouse, "run", "over", ["u1", "u2"])
     with pytest.raises(StateError, match="run run failed its audit.*not live: 2"):

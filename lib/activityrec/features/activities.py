@@ -89,7 +89,7 @@ def _price_level(
     sold = (
         daily.where((F.col("event_type") == F.lit(purchase_type)) & (F.col("quantity") > 0))
         .groupBy("product_id", "event_date")
-        .agg(F.sum("amount").alias("amount"), F.sum("quantity").alias("quantity"))
+        .agg(F.sum("priced_amount").alias("amount"), F.sum("quantity").alias("quantity"))
     )
     eligible = activity_products.select("activity_id", "product_id").distinct()
     wanted = known.select(*KEY).join(eligible, on="activity_id", how="inner")

@@ -22,4 +22,7 @@ def user_daily(events: DataFrame) -> DataFrame:
         F.count("*").alias("events"),
         F.coalesce(F.sum("quantity"), F.lit(0.0)).alias("quantity"),
         F.coalesce(F.sum("amount"), F.lit(0.0)).alias("amount"),
+        F.coalesce(F.sum(F.when(F.col("quantity") > 0, F.col("amount"))), F.lit(0.0)).alias(
+            "priced_amount"
+        ),
     )

@@ -2,13 +2,15 @@
 
 from datetime import date, datetime
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.ingest.horizon import live_activities
 from activityrec.lakehouse import Lakehouse
+
+COUNTS = ("users", "recommendations", "audiences")
 
 
 def publish(
@@ -19,7 +21,8 @@ def publish(
     Returns
     -------
     bool
-        False where the run is the current publication already: nothing is written then.
+        False where the run is the current publication already, as it is: nothing is written
+        then. If it was made again since, its row is replaced.
 
     Raises
     ------
@@ -43,12 +46,17 @@ def publish(
         F.count_distinct("user_id").alias("users"),
         F.count("*").alias("recommendations"),
     ).withColumn("audiences", F.lit(audience.count()))
-    if lakehouse.exists(tables.PUBLICATIONS) and _is_current(
-        lakehouse.read(tables.PUBLICATIONS), run_id
-    ):
-        return False
-    lakehouse.append(tables.PUBLICATIONS, row)
-    return True
+    latest = _latest(lakehouse)
+    if latest is None or latest["run_id"] != run_id:
+        lakehouse.append(tables.PUBLICATIONS, row)
+        return True
+    # The run was made again after it had been published: its row says what readers see now.
+    made = row.first()
+    assert made is not None
+    changed = any(made[name] != latest[name] for name in ("model", *COUNTS))
+    if changed:
+        lakehouse.replace(tables.PUBLICATIONS, row, f"run_id = '{run_id}'")
+    return changed
 
 
 def audit(lists: DataFrame, audience: DataFrame, live: DataFrame) -> dict[str, int]:
@@ -83,6 +91,7 @@ def _disordered(rows: DataFrame, group: str, member: str) -> int:
     return by_group.where("rows != last OR rows != ranks OR rows != members").count()
 
 
-def _is_current(publications: DataFrame, run_id: str) -> bool:
-    latest = publications.orderBy(F.desc("published_ts")).first()
-    return latest is not None and latest["run_id"] == run_id
+def _latest(lakehouse: Lakehouse) -> Row | None:
+    if not lakehouse.exists(tables.PUBLICATIONS):
+        return None
+    return lakehouse.read(tables.PUBLICATIONS).orderBy(F.desc("published_ts")).first()
