@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from activityrec.config import Config, load_config
+from activityrec.config import Config
+from activityrec.config_file import load_config
 from activityrec.job import Job, open_job, run_stages, set_up_logging
 from activityrec.session import get_spark, read_properties
 from tests.planted import AS_OF, write_planted

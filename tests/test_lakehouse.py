@@ -301,7 +301,7 @@ def test_columns_are_matched_by_name_and_cast(spark: SparkSession, tmp_path: Pat
 
 HOLD = """
 import sys
-from activityrec.config import load_config
+from activityrec.config_file import load_config
 from activityrec.lakehouse import Lakehouse
 
 with Lakehouse(None, load_config(sys.argv[1])).lock():

@@ -13,7 +13,8 @@ from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
-from activityrec.config import Config, load_config, parse_as_of
+from activityrec.config import Config
+from activityrec.config_file import load_config, parse_as_of
 from activityrec.errors import ActivityRecError, first_line
 from activityrec.lakehouse import Lakehouse
 from activityrec.session import get_spark

@@ -15,7 +15,7 @@ from pyspark.testing import assertDataFrameEqual
 import ingest
 import recommend
 from activityrec import tables
-from activityrec.config import load_config
+from activityrec.config_file import load_config
 from activityrec.job import Job, Stage, main
 from activityrec.lakehouse import Lakehouse
 from tests.planted import configuration

@@ -15,7 +15,7 @@ import ingest
 import recommend
 import train
 from activityrec import tables
-from activityrec.config import load_config
+from activityrec.config_file import load_config
 from activityrec.job import Job, open_job, run_stages
 from activityrec.tables import Table
 from tests.planted import ACTIVITIES, AS_OF, PRODUCTS, USERS, start_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from activityrec.config import load_config, parse_as_of
+from activityrec.config_file import load_config, parse_as_of
 from activityrec.errors import ConfigError
 from tests.planted import configuration
 
