@@ -59,6 +59,10 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
         lambda raw: raw["features"]["windows"].append(0),
         ["features.windows.2: ", "greater than or equal to 1", "0"],
     ),
+    "an entry twice": (
+        lambda raw: raw["features"].update(windows=[7, 7]),
+        ["features: windows lists an entry twice"],
+    ),
     "not a name": (
         lambda raw: raw.update(name="My Shop"),
         ["name: ", "^[a-z][a-z0-9_]*$", "'My Shop'"],

@@ -13,6 +13,14 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="after")
+    def _no_repeats(self) -> "Section":
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, list) and any(value.count(entry) > 1 for entry in value):
+                raise ValueError(f"{name} lists an entry twice")
+        return self
+
 
 class LakehouseConfig(Section):
     """Where tables live: under ``root`` (paths), or in a ``catalog`` (metastore, Unity)."""

@@ -77,6 +77,12 @@ def test_a_categorical_column_that_is_none_of_the_examples_is_named(
         fit_ranker(spark.createDataFrame(_rows(4), SCHEMA), config)
 
 
+def test_an_aggregate_is_no_input(spark: SparkSession, planted_config: Config) -> None:
+    config = _config(planted_config, inputs={"bad": "avg(x)"})
+    with pytest.raises(ConfigError, match=r"ranker\.inputs\.bad"):
+        fit_ranker(spark.createDataFrame(_rows(4), SCHEMA), config)
+
+
 def test_examples_of_one_kind_only_are_an_error(
     spark: SparkSession, planted_config: Config
 ) -> None:

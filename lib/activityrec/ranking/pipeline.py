@@ -44,7 +44,8 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
             "unanswered exposures whose response window closed by as_of; both are needed"
         )
     # The order of rows decides the last bits of sums; a fixed one makes the fit repeatable.
-    ordered = examples.coalesce(1).sortWithinPartitions("user_id", "activity_id", "exposure_ts")
+    key = ["user_id", "activity_id", "exposure_ts"]
+    ordered = examples.repartition("user_id").sortWithinPartitions(*key)
     return _pipeline(inputs, config).fit(ordered.persist())
 
 
@@ -102,7 +103,8 @@ def _statement(inputs: dict[str, str]) -> str:
 def _check(examples: DataFrame, inputs: dict[str, str]) -> None:
     for name, sql in inputs.items():
         try:
-            examples.select(F.expr(sql)).schema  # noqa: B018 - resolves the expression
+            # Beside a plain column an aggregate does not resolve either: it is no input.
+            examples.select("label", F.expr(sql)).schema  # noqa: B018 - resolves the expression
         except AnalysisException as error:
             message = str(error).splitlines()[0]
             raise ConfigError(
