@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # spark-submit with this project's defaults in front: the library as a zip, Delta Lake, the Python of
-# .venv, the properties of conf/spark/delta.conf and, where no master is named, local[*] with those of
+# .venv, the properties of conf/spark/delta.conf and, in local mode (the default), those of
 # conf/spark/local.conf. Takes all that spark-submit takes; what the caller says wins.
 #   ./spark-submit.sh jobs/pipeline.py --config conf/complete_journey.yaml --as-of 2017-10-01
 #   ./spark-submit.sh --master yarn --conf spark.executor.memory=8g jobs/pipeline.py ...
@@ -87,8 +87,9 @@ add_conf_file() { # FILE
 }
 
 add_conf_file "$root/conf/spark/delta.conf"
-if [ -z "$master$(property spark.master)$(property spark.remote)" ]; then
-    ours+=(--master 'local[*]')
+where=$master$(property spark.master)$(property spark.remote)
+if [ -z "$where" ]; then ours+=(--master 'local[*]'); fi
+if [ -z "$where" ] || [[ $where == local* ]]; then
     add_conf_file "$root/conf/spark/local.conf"
     # Spark warns at each start where the host's name is a loopback address, and uses this one then.
     export SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
