@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo movielens docs check test wheel clean
+.PHONY: help setup demo movielens obd docs check test slow wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ movielens: setup  ## the same with MovieLens-100k
 	@tools/fetch_data.sh movielens
 	./spark-submit.sh jobs/pipeline.py --config conf/movielens.yaml --as-of 1998-03-01
 
+obd: setup  ## the same with the Open Bandit data: a week of fashion items shown at random, with propensities
+	@tools/fetch_data.sh obd
+	./spark-submit.sh jobs/pipeline.py --config conf/obd.yaml --as-of 2019-11-29
+
 docs: setup  ## write the generated pages of docs/
 	PYTHONPATH=lib .venv/bin/python -m activityrec.documentation docs
 
@@ -24,8 +28,11 @@ check: setup  ## linter, formatter (changes nothing), type checker
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
-test: setup check  ## check, then all tests
-	.venv/bin/python -m pytest
+test: setup check  ## check, then all tests but the slow ones
+	.venv/bin/python -m pytest -m "not slow"
+
+slow: setup  ## the slow tests: processes that are killed, a database, erasure with every feature on
+	.venv/bin/python -m pytest -m slow
 
 wheel: setup  ## the library as a wheel, in .build/dist
 	rm -rf .build/wheel .build/dist

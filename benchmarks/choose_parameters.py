@@ -69,7 +69,7 @@ def closed_examples(job: Job) -> DataFrame:
     known = outcomes(
         history.exposures, history.activities, history.events, job.config.response
     ).select("user_id", "activity_id", "exposure_ts", "closes_ts")
-    table = tables.training_examples(job.config.features)
+    table = tables.training_examples(job.config)
     rows = job.lakehouse.read(table).where(f"as_of = '{job.as_of}'")
     return rows.join(known, on=["user_id", "activity_id", "exposure_ts"], how="inner")
 

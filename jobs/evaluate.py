@@ -18,6 +18,7 @@ from activityrec.evaluation.metrics import exposure_metrics, long_scores
 from activityrec.features.history import last_day, read_history
 from activityrec.features.outcomes import responses_of
 from activityrec.job import Job, main
+from activityrec.serving.anonymity import group_size, large_counts
 from activityrec.serving.candidates import Serving, scored_candidates, sides
 from activityrec.serving.load import load_serving
 
@@ -37,6 +38,7 @@ def run(job: Job) -> dict[str, int]:
     written = {"scored_exposures": lakehouse.replace(tables.SCORED_EXPOSURES, scored, where)}
     scores = long_scores(lakehouse.read(tables.SCORED_EXPOSURES).where(where)).persist()
     metrics = of_exposures(job, scores).unionByName(of_lists(job, serving, full.events, learnt))
+    metrics = large_counts(metrics, ["rows", "positives", "groups"], group_size(job.config))
     written["metrics"] = lakehouse.replace(tables.METRICS, metrics.withColumns(marks), where)
 
     with job.tracking.run(
@@ -65,7 +67,7 @@ def training_examples(job: Job, serving: Serving) -> DataFrame | None:
     """What the frozen ranker learnt from; None without one."""
     if serving.ranker is None:
         return None
-    table = tables.training_examples(job.config.features)
+    table = tables.training_examples(job.config)
     return job.lakehouse.read(table).where(f"as_of = '{serving.fitted}'")
 
 

@@ -14,13 +14,19 @@ from activityrec.features.history import (
     with_everyone,
 )
 from activityrec.features.outcomes import outcomes
+from activityrec.features.progress import plan, remember
 from activityrec.features.snapshots import Snapshots, exposed_pairs
+from activityrec.ingest import check_as_of
 from activityrec.job import Job, main
 
 
 def run(job: Job) -> dict[str, int]:
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
     history = read_history(lakehouse, as_of)
+    check_as_of(
+        lakehouse.read(tables.EVENTS), history.activities, as_of, config.recommend.planning_days
+    )
+    what = plan(lakehouse, config, as_of)
     known = outcomes(history.exposures, history.activities, history.events, config.response)
     known = known.persist()
     log_start = first_day(history.events)
@@ -28,19 +34,21 @@ def run(job: Job) -> dict[str, int]:
     learnable = between(known, start, as_of)
 
     written = {}
-    days = user_daily(history.events)
-    written["user_daily"] = lakehouse.replace(tables.USER_DAILY, days, before("event_date", as_of))
+    days = user_daily(history.events.where(what.events()))
+    written["user_daily"] = lakehouse.replace(tables.USER_DAILY, days, what.daily())
     daily = lakehouse.read(tables.USER_DAILY).where(before("event_date", as_of))
 
-    wanted = with_everyone(population(learnable), all_users(history), as_of).persist()
+    everyone = with_everyone(population(learnable), all_users(history), as_of)
+    wanted = everyone.where(what.snapshots()).persist()
     snapshots = Snapshots(wanted, history, daily, known, log_start, config)
+    pairs = exposed_pairs(learnable).where(what.snapshots())
     for table, rows in (
-        (tables.user_features(config.features), snapshots.users()),
-        (tables.ACTIVITY_FEATURES, snapshots.activities()),
-        (tables.user_activity_features(config.features), snapshots.pairs(exposed_pairs(learnable))),
+        (tables.user_features(config), snapshots.users()),
+        (tables.activity_features(config), snapshots.activities()),
+        (tables.user_activity_features(config.features), snapshots.pairs(pairs)),
     ):
-        until = f"snapshot_date <= '{as_of}'"
-        written[table.name] = lakehouse.replace(table, rows, until)
+        written[table.name] = lakehouse.replace(table, rows, what.snapshots())
+    remember(lakehouse, config, what)
     return written
 
 

@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 from activityrec import tables
 from activityrec.ingest import check_as_of
 from activityrec.job import Job, main
+from activityrec.serving.anonymity import group_size, large_groups
 from activityrec.serving.candidates import scored_candidates, sides
 from activityrec.serving.lists import audiences, ranked_lists
 from activityrec.serving.load import load_serving
@@ -47,6 +48,7 @@ def run(job: Job) -> dict[str, int]:
         limits.products,
     ).withColumns(marks)
     targeted = audiences(ranked, limits.audience_size).withColumns(marks)
+    targeted = large_groups(targeted, "activity_id", group_size(config))
     run = f"run_id = '{job.run_id}'"
     return {
         "recommendations": lakehouse.replace(tables.RECOMMENDATIONS, recommended, run),

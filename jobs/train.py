@@ -63,7 +63,6 @@ def train_als(job: Job, dates: list[date]) -> dict[str, int]:
 def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int]:
     """Assemble the point-in-time training set and fit the ranker on it."""
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
-    features = config.features
     vectors = activity_vectors(
         lakehouse.read(tables.ITEM_VECTORS).where(F.col("fitted_date").isin(fits)),
         lakehouse.read(tables.ACTIVITY_PRODUCTS),
@@ -71,14 +70,14 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
     )
     learnt = examples(
         closed,
-        lakehouse.read(tables.user_features(features)),
-        lakehouse.read(tables.ACTIVITY_FEATURES),
-        lakehouse.read(tables.user_activity_features(features)),
+        lakehouse.read(tables.user_features(config)),
+        lakehouse.read(tables.activity_features(config)),
+        lakehouse.read(tables.user_activity_features(config.features)),
         fits,
         lakehouse.read(tables.USER_VECTORS).where(F.col("fitted_date").isin(fits)),
         vectors,
     )
-    table = tables.training_examples(features)
+    table = tables.training_examples(config)
     count = lakehouse.replace(
         table,
         learnt.drop("closes_ts").withColumn("as_of", F.lit(as_of)),

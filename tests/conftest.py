@@ -19,15 +19,20 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> SparkSession:
+    """The session that all tests share."""
+    return new_session(tmp_path_factory.mktemp("spark"))
+
+
+def new_session(folder: Path) -> SparkSession:
     """Local Spark with Delta; workers import the library from lib/."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "lib"), str(ROOT)])
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     properties = read_properties(ROOT / "conf/spark/delta.conf", ROOT / "conf/spark/test.conf")
     properties |= {
         "spark.master": "local[2]",
-        "spark.jars": ",".join(str(jar) for jar in sorted((ROOT / ".jars").glob("*.jar"))),
-        "spark.checkpoint.dir": str(tmp_path_factory.mktemp("checkpoints")),
-        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+        "spark.jars": ",".join(str(jar) for jar in sorted((ROOT / ".jars").rglob("*.jar"))),
+        "spark.checkpoint.dir": str(folder / "checkpoints"),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.driver.defaultJavaOptions": (
             f"-Dlog4j2.configurationFile={ROOT / 'conf/spark/log4j2.properties'}"
         ),

@@ -2,7 +2,8 @@
 
 Users with an even number like products of category ``tea``, the others ``coffee``. An activity
 covers products of one category; a user answers it if it is of their taste and they are keen,
-which shows in how much they buy. So any sound method finds who answers what.
+which shows in how much they buy, and nearly in where they live. So any sound method finds who
+answers what.
 """
 
 import json
@@ -29,6 +30,10 @@ def keen(user: int) -> bool:
     return user % 3 == 0
 
 
+def city(user: int) -> str:
+    return "north" if keen(user) or user % 7 == 0 else "south"
+
+
 def start_of(activity: int) -> date:
     return START + timedelta(days=30 + 10 * activity)
 
@@ -37,10 +42,7 @@ def write_planted(folder: Path) -> Path:
     """Write the sources as JSON lines and ``planted.yaml`` beside them."""
     generator = random.Random(7)
     rows: dict[str, list[dict]] = {
-        "users": [
-            {"user": f"u{u}", "age": 20 + u % 50, "city": "north" if u % 4 < 2 else "south"}
-            for u in range(USERS)
-        ],
+        "users": [{"user": f"u{u}", "age": 20 + u % 50, "city": city(u)} for u in range(USERS)],
         "products": [
             {"product": f"p{p}", "category": taste(p), "price": 2 + p % 5} for p in range(PRODUCTS)
         ],
@@ -156,6 +158,7 @@ def configuration() -> dict:
                 source("sent", user_id="user", activity_id="activity", exposure_ts="timestamp(at)")
             ],
         },
+        "attributes": {"users": {"city": {"type": "categorical"}}},
         "response": {"event_types": ["answer"]},
         "interactions": {"weights": {"purchase": 1.0, "answer": 1.0}},
         "features": {
@@ -164,7 +167,6 @@ def configuration() -> dict:
             "affinity_types": ["purchase"],
             "affinity_windows": [30],
             "windows": [7, 30],
-            "user_attributes": ["city"],
         },
         "als": {"rank": 4, "max_iter": 4, "blocks": 1, "refit_days": 60},
         "ranker": {"reg": 0.01, "min_history_days": 25},

@@ -41,7 +41,7 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
     ),
     "unknown key of a source": (
         lambda raw: raw["sources"]["events"][1].update(file="x"),
-        ["sources.events.1.file: unknown key", "columns, format, options, path, where"],
+        ["sources.events.1.file: unknown key", "columns, format, load, name, options"],
     ),
     "unknown table": (
         lambda raw: raw["sources"].update(coupons=[]),
@@ -70,7 +70,7 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
     "missing key": (lambda raw: raw.pop("tracking"), ["tracking: ", "required"]),
     "missing value": (
         lambda raw: raw["sources"]["users"][0].update(path=None),
-        ["sources.users.0.path: ", "valid string"],
+        ["sources.users.0: ", "path is missing"],
     ),
     "no source of a table that must have one": (
         lambda raw: raw["sources"].update(events=[]),
@@ -83,6 +83,36 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
     "both root and catalog": (
         lambda raw: raw.update(lakehouse={"root": "x", "catalog": "main"}),
         ["lakehouse: ", "either root or catalog"],
+    ),
+    "unknown key of an attribute": (
+        lambda raw: raw["attributes"]["users"]["city"].update(top=5),
+        ["attributes.users.city.top: unknown key", "allowed: bands, cap, quantiles, type"],
+    ),
+    "attributes of no such table": (
+        lambda raw: raw["attributes"].update(offers={}),
+        ["attributes.offers: unknown key", "allowed: activities, products, users"],
+    ),
+    "an attribute that is no section": (
+        lambda raw: raw["attributes"]["users"].update(city="categorical"),
+        ["attributes.users.city: expected a mapping with the keys bands, cap"],
+    ),
+    "an attribute of an unknown type": (
+        lambda raw: raw["attributes"]["users"]["city"].update(type="text"),
+        ["attributes.users.city.type: ", "'categorical' or 'numeric'", "'text'"],
+    ),
+    "bands of categories": (
+        lambda raw: raw["attributes"]["users"]["city"].update(bands=[1, 2]),
+        ["attributes.users.city: ", "bands are for type numeric"],
+    ),
+    "bands that do not ascend": (
+        lambda raw: raw["attributes"]["users"].update(size={"type": "numeric", "bands": [2, 1]}),
+        ["attributes.users.size: ", "bands must ascend"],
+    ),
+    "a band without end": (
+        lambda raw: raw["attributes"]["users"].update(
+            size={"type": "numeric", "bands": [1, float("inf")]}
+        ),
+        ["attributes.users.size.bands.1: ", "finite number"],
     ),
     "an event type that features do not know": (
         lambda raw: raw["response"].update(event_types=["anwser"]),
@@ -140,8 +170,8 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     [
         ("name: [shop", "not valid YAML"),
         ("? [a, b]\n: 1\n", "not valid YAML"),
-        ("just words", "expected a mapping with the keys als, evaluate"),
-        ("", "expected a mapping with the keys als, evaluate"),
+        ("just words", "expected a mapping with the keys als, attributes, evaluate"),
+        ("", "expected a mapping with the keys als, attributes, evaluate"),
         ("1: shop\n", "1: "),
     ],
 )

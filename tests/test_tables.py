@@ -5,7 +5,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from activityrec import tables
-from activityrec.config import FeaturesConfig
+from activityrec.config import AttributeConfig, AttributesConfig, Config, FeaturesConfig
 from activityrec.tables import Table
 
 FEATURES = FeaturesConfig(
@@ -14,9 +14,13 @@ FEATURES = FeaturesConfig(
     affinity_types=["purchase"],
     windows=[7],
     affinity_windows=[14],
-    user_attributes=["city"],
 )
-ALL = {table.full_name: table for table in tables.all_tables(FEATURES)}
+CITY = {"city": AttributeConfig()}
+CONFIG = Config.model_construct(
+    features=FEATURES,
+    attributes=AttributesConfig(users=CITY, products=CITY, activities=CITY),
+)
+ALL = {table.full_name: table for table in tables.all_tables(CONFIG)}
 
 
 @pytest.mark.parametrize("table", ALL.values(), ids=ALL)
@@ -25,9 +29,9 @@ def test_a_contract_names_only_columns_that_it_has(table: Table) -> None:
     assert len(set(names)) == len(names)
     assert set(table.key) <= set(names)
     assert set(table.cluster_by) <= {column.name for column in table.columns if column.stats}
-    for column, target in table.references:
-        assert column in names
-        assert f"clean.{target}" in ALL
+    for reference in table.references:
+        assert reference.column in names
+        assert f"clean.{reference.target}" in ALL
 
 
 @pytest.mark.parametrize("table", ALL.values(), ids=ALL)
@@ -52,7 +56,7 @@ def test_a_missing_value_passes_every_check(spark: SparkSession) -> None:
 
 def test_user_features_follow_event_types_windows_and_attributes() -> None:
     measures = ("count", "amount", "products", "days")
-    assert tables.user_features(FEATURES).column_names == [
+    assert tables.user_features(CONFIG).column_names == [
         "snapshot_date",
         "user_id",
         "observed_days",
@@ -73,6 +77,35 @@ def test_user_features_follow_event_types_windows_and_attributes() -> None:
     ]
 
 
+def test_attributes_of_users_activities_and_products_have_columns_of_their_own() -> None:
+    assert tables.activity_features(CONFIG).column_names[-2:] == [
+        "activity_attribute_city",
+        "product_attribute_city",
+    ]
+
+
+@pytest.mark.parametrize(
+    "declared, words",
+    [
+        ({}, "size of the user; 'other' if not one of the 20 most frequent, 'unknown' if NULL"),
+        (
+            {"type": "numeric", "bands": [-1, 0, 2.5, 1234567]},
+            "band of the size of the user: '<-1', '-1-0', '0-2.5', '2.5-1234567', '1234567+'; "
+            "'unknown' if no number",
+        ),
+        (
+            {"type": "numeric"},
+            "which of 4 equal parts of the users by size of the user: 'q1' (lowest) to 'q4'; "
+            "'unknown' if no number",
+        ),
+    ],
+)
+def test_the_comment_of_an_attribute_says_how_it_is_made(declared: dict, words: str) -> None:
+    attributes = AttributesConfig(users={"size": AttributeConfig(**declared)})
+    (column,) = tables.attribute_columns(attributes, "users")
+    assert (column.name, column.comment) == ("attribute_size", words)
+
+
 def test_affinities_follow_their_event_types_and_windows() -> None:
     assert tables.user_activity_features(FEATURES).column_names == [
         "snapshot_date",
@@ -86,9 +119,9 @@ def test_affinities_follow_their_event_types_and_windows() -> None:
 
 
 def test_a_training_example_holds_every_feature_once() -> None:
-    names = tables.training_examples(FEATURES).column_names
-    of_user = tables.user_features(FEATURES).column_names
-    of_activity = tables.ACTIVITY_FEATURES.column_names
+    names = tables.training_examples(CONFIG).column_names
+    of_user = tables.user_features(CONFIG).column_names
+    of_activity = tables.activity_features(CONFIG).column_names
     crossed = tables.user_activity_features(FEATURES).column_names
     assert {*of_user, *of_activity, *crossed, "label", "als_score"} <= set(names)
     assert len(set(names)) == len(names)

@@ -6,13 +6,16 @@ from datetime import date
 from pathlib import Path
 
 import mlflow
+import pyarrow.parquet as pq
 import pytest
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import SparkSession
+from pyspark.testing import assertDataFrameEqual
 
-from activityrec.config import Config
+from activityrec.config import AlsConfig, Config
 from activityrec.errors import StateError
+from activityrec.retrieval.als import fit_als
 from activityrec.tracking import Tracking
 from tests.planted import configuration
 
@@ -96,3 +99,29 @@ def test_two_deployments_in_one_process_keep_to_their_own_servers(
         for run in mlflow.search_runs(experiment_names=["shop"], output_format="list")
     ]
     assert sorted(names) == ["shop-20240601 again", "shop-20240601 ranker"]
+
+
+def test_a_registered_als_holds_factors_of_items_and_none_of_users(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """MLflow's store is out of reach when a user is erased."""
+    bought = [
+        (f"u{u}", "product", f"p{p}", 1.0) for u in range(6) for p in range(4) if u % 2 == p % 2
+    ]
+    rows = spark.createDataFrame(
+        bought, "user_id STRING, item_kind STRING, item_id STRING, weight DOUBLE"
+    )
+    fit = fit_als(rows, MAY, AlsConfig(rank=2, max_iter=2, blocks=1))
+    assert fit.users.count() == 6
+    ours = tracking(tmp_path, "shop")
+    with ours.run("shop-20240501 als", MAY, {}, {}):
+        ours.register("als", fit.model, MAY)
+    files = [path for path in tmp_path.rglob("*.parquet") if "userFactors" in path.parts]
+    assert files
+    assert sum(pq.read_metadata(path).num_rows for path in files) == 0
+    pipeline = ours.champion("als", MAY).model
+    assert pipeline is not None
+    (loaded,) = pipeline.stages
+    assert (loaded.rank, loaded.getUserCol(), loaded.getItemCol()) == (2, "user", "item")
+    assertDataFrameEqual(loaded.itemFactors, fit.model.itemFactors)
+    assert loaded.userFactors.isEmpty()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# fetch_data.sh complete_journey|movielens: puts a public data set into .data/NAME/source/, out of
-# the Python package that carries it. Does nothing where the files are there.
+# fetch_data.sh complete_journey|movielens|obd: puts a public data set into .data/NAME/source/, out
+# of the Python package that carries it. Does nothing where the files are there.
 set -euo pipefail
 me=fetch_data
 . "$(dirname "$0")/common.sh"
@@ -15,7 +15,11 @@ case $name in
     movielens)
         package=recbole folder=recbole/dataset_example/ml-100k
         files="ml-100k.inter ml-100k.item ml-100k.user" ;;
-    *) die "which data set? usage: tools/fetch_data.sh complete_journey|movielens" ;;
+    obd)
+        # the campaign over all items, by the policy that chose them at random
+        package=obp folder=obp/dataset/obd/random/all
+        files="all.csv item_context.csv" ;;
+    *) die "which data set? usage: tools/fetch_data.sh complete_journey|movielens|obd" ;;
 esac
 target=$root/.data/$name/source
 

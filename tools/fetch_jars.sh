@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Puts the Delta Lake jars that jars.sha256 names into .jars/. Does nothing where they are there and whole.
+# Puts the Delta Lake jars that jars.sha256 names into .jars/, and those that only tests need (a JDBC
+# driver; test_jars.sha256) into .jars/test/. Does nothing where they are there and whole.
 # Without a jar on disk, each Spark start would ask the network for it.
 set -euo pipefail
 me=fetch_jars
@@ -8,8 +9,8 @@ me=fetch_jars
 work=$root/.jars/.fetch.$$
 trap 'rm -rf "$work"' EXIT
 
-fetch() { # NAME SUM
-    local name=$1 sum=$2 artifact version ivy
+fetch() { # GROUP NAME SUM FOLDER
+    local group=$1 name=$2 sum=$3 folder=$4 artifact version ivy
     artifact=${name%-*} version=${name##*-}
     version=${version%.jar}
     need_venv
@@ -17,16 +18,22 @@ fetch() { # NAME SUM
     ivy=$(echo "$venv"/lib/python*/site-packages/pyspark/jars/ivy-*.jar)
     [ -f "$ivy" ] || die "no Ivy in .venv's pyspark: run \`make setup\`"
     say "fetching $name"
-    mkdir -p "$work" "$root/.build"
+    mkdir -p "$work" "$root/.build" "$folder"
     quietly "$root/.build/fetch_jars.log" "$(java_command)" -jar "$ivy" \
         -settings "$root/tools/ivysettings.xml" -cache "$work/cache" -notransitive -confs default \
-        -dependency io.delta "$artifact" "$version" -retrieve "$work/[artifact]-[revision].[ext]" || true
+        -dependency "$group" "$artifact" "$version" -retrieve "$work/[artifact]-[revision].[ext]" || true
     [ -f "$work/$name" ] || die "could not fetch $name from Maven's central repository (see .build/fetch_jars.log)"
-    has_sum "$work/$name" "$sum" || die "$name was fetched, but its SHA-256 is not the one in tools/jars.sha256"
-    mv -f "$work/$name" "$root/.jars/$name"
+    has_sum "$work/$name" "$sum" || die "$name was fetched, but its SHA-256 is not the one in tools"
+    mv -f "$work/$name" "$folder/$name"
 }
 
-while read -r sum name; do
-    has_sum "$root/.jars/$name" "$sum" || fetch "$name" "$sum"
-done <"$root/tools/jars.sha256"
+fetch_all() { # LIST FOLDER
+    local sum name group
+    while read -r sum name group; do
+        has_sum "$2/$name" "$sum" || fetch "${group:-io.delta}" "$name" "$sum" "$2"
+    done <"$1"
+}
+
+fetch_all "$root/tools/jars.sha256" "$root/.jars"
+fetch_all "$root/tools/test_jars.sha256" "$root/.jars/test"
 say ".jars is up to date"

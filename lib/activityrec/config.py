@@ -2,24 +2,42 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Days = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+from activityrec.config_base import Days, Name, Section
+from activityrec.config_ingest import (
+    AnomalyConfig,
+    AttributeConfig,
+    AttributesConfig,
+    IngestConfig,
+    MaintainConfig,
+    PrivacyConfig,
+    ProtectionConfig,
+    SourceConfig,
+    SourcesConfig,
+)
 
-
-class Section(BaseModel):
-    """Every section refuses keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="after")
-    def _no_repeats(self) -> "Section":
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, list) and any(value.count(entry) > 1 for entry in value):
-                raise ValueError(f"{name} lists an entry twice")
-        return self
+__all__ = [
+    "AlsConfig",
+    "AnomalyConfig",
+    "AttributeConfig",
+    "AttributesConfig",
+    "Config",
+    "EvaluateConfig",
+    "FeaturesConfig",
+    "IngestConfig",
+    "InteractionsConfig",
+    "LakehouseConfig",
+    "MaintainConfig",
+    "PrivacyConfig",
+    "ProtectionConfig",
+    "RankerConfig",
+    "RecommendConfig",
+    "ResponseConfig",
+    "SourceConfig",
+    "SourcesConfig",
+    "TrackingConfig",
+]
 
 
 class LakehouseConfig(Section):
@@ -40,31 +58,6 @@ class TrackingConfig(Section):
 
     uri: str
     artifacts: str | None = None
-
-
-class SourceConfig(Section):
-    """One source of one clean table.
-
-    ``columns`` maps a column of the table to a Spark SQL expression over the source's columns;
-    ``where`` keeps the rows for which it is true.
-    """
-
-    format: str
-    path: str
-    options: dict[str, str] = {}
-    where: str | None = None
-    columns: dict[str, str] = Field(min_length=1)
-
-
-class SourcesConfig(Section):
-    """The sources of each clean table; where keys repeat, see ``ingest.clean``."""
-
-    users: list[SourceConfig] = Field(min_length=1)
-    activities: list[SourceConfig] = Field(min_length=1)
-    events: list[SourceConfig] = Field(min_length=1)
-    products: list[SourceConfig] = []
-    activity_products: list[SourceConfig] = []
-    exposures: list[SourceConfig] = []
 
 
 class ResponseConfig(Section):
@@ -98,7 +91,6 @@ class FeaturesConfig(Section):
     windows: list[Days] = [7, 30, 90]
     affinity_windows: list[Days] = [30, 90]
     age_bands: list[Annotated[int, Field(ge=0)]] = [18, 25, 35, 45, 55, 65]
-    user_attributes: list[Name] = []
     user_rate_prior: Annotated[float, Field(gt=0)] = 3.0
     type_rate_prior: Annotated[float, Field(gt=0)] = 20.0
 
@@ -120,8 +112,9 @@ class RankerConfig(Section):
     """MLlib's logistic regression, and the examples that it learns from.
 
     ``inputs`` are Spark SQL expressions over the columns of ``training_examples``, by name;
-    without them :func:`activityrec.ranking.inputs.default_inputs` gives some.
-    ``categorical`` are columns that are one-hot encoded.
+    without them :func:`activityrec.ranking.inputs.default_inputs` gives some, and all columns
+    of declared ``attributes`` are one-hot encoded. ``categorical`` are further columns that are
+    one-hot encoded.
     """
 
     reg: Annotated[float, Field(ge=0)] = 0.01
@@ -160,6 +153,10 @@ class Config(Section):
     lakehouse: LakehouseConfig
     tracking: TrackingConfig
     sources: SourcesConfig
+    attributes: AttributesConfig = AttributesConfig()
+    ingest: IngestConfig = IngestConfig()
+    privacy: PrivacyConfig | None = None
+    maintain: MaintainConfig = MaintainConfig()
     response: ResponseConfig
     interactions: InteractionsConfig
     features: FeaturesConfig

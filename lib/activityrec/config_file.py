@@ -77,8 +77,9 @@ def _section_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     """The section model that a validation error's location leads to."""
     model: type[BaseModel] = Config
     for part in location:
-        if isinstance(part, str):
-            annotation = str(model.model_fields[part].annotation)
+        # A part that is no field is a number in a list, or a name that the YAML chose.
+        if part in model.model_fields:
+            annotation = str(model.model_fields[str(part)].annotation)
             found = re.search(r"(\w+Config)\b", annotation)
             model = getattr(models, found.group(1)) if found else model
     return model
@@ -107,8 +108,10 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
         uri = f"sqlite:///{resolve(uri.removeprefix('sqlite:///'))}"
     tracking = {"uri": uri, "artifacts": resolve(config.tracking.artifacts)}
+    checkpoints = {"checkpoints": resolve(config.ingest.checkpoints)}
     return config.model_copy(
         update={
+            "ingest": config.ingest.model_copy(update=checkpoints),
             "lakehouse": config.lakehouse.model_copy(
                 update={"root": resolve(config.lakehouse.root)}
             ),

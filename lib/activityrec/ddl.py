@@ -7,18 +7,21 @@ from pyspark.sql.types import DataType, StructType
 from activityrec.tables import Table
 
 OWNER = "activityrec.configuration"
+GENERATION = "activityrec.generation"
+"""Properties that mark a table: whose it is, and which making of it."""
 _CONTRACT = ("delta.constraints.", "delta.dataSkipping")
-"""Beginnings of the Delta properties that a contract decides on; others are the operator's."""
+"""Beginnings of the Delta properties that a contract decides on. Others are the operator's, who
+may record changes where the contract does not, but not stop what it asks for."""
 
 
-def create_statement(table: Table, identifier: str, owner: str) -> str:
-    """The CREATE TABLE that a contract stands for."""
+def create_statement(table: Table, identifier: str, marks: Mapping[str, str]) -> str:
+    """The CREATE TABLE that a contract stands for, with ``marks`` among its properties."""
     lines = [
         f"`{column.name}` {column.type}{' NOT NULL' if column.required else ''} "
         f"COMMENT {_quote(column.comment)}"
         for column in table.columns
     ]
-    properties = {OWNER: owner, **_properties(table)}
+    properties = {**marks, **_properties(table)}
     clustering = f"CLUSTER BY ({', '.join(table.cluster_by)})\n" if table.cluster_by else ""
     listed = ",\n  ".join(f"{_quote(key)} = {_quote(value)}" for key, value in properties.items())
     return (
@@ -36,9 +39,13 @@ def differences(table: Table, schema: StructType, properties: Mapping[str, str])
         Of the existing table.
     """
     found = {field.name: _type(field.dataType, not field.nullable) for field in schema.fields}
-    found |= {key: value for key, value in properties.items() if key.startswith(_CONTRACT)}
     wanted = {c.name: _type(DataType.fromDDL(c.type), c.required) for c in table.columns}
     wanted |= _properties(table)
+    found |= {
+        key: value
+        for key, value in properties.items()
+        if key.startswith(_CONTRACT) or key in wanted
+    }
     return [
         f"{name} is {found.get(name, 'missing')}, should be {wanted.get(name, 'absent')}"
         for name in [*wanted, *sorted(set(found) - set(wanted))]
@@ -54,7 +61,10 @@ def _properties(table: Table) -> dict[str, str]:
         if skipping
         else {"delta.dataSkippingNumIndexedCols": "0"}
     )
-    return statistics | {f"delta.constraints.{name}": sql for name, sql in table.conditions()}
+    feed = {"delta.enableChangeDataFeed": "true"} if table.change_feed else {}
+    return (
+        statistics | feed | {f"delta.constraints.{name}": sql for name, sql in table.conditions()}
+    )
 
 
 def _type(data_type: DataType, required: bool) -> str:

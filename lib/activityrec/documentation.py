@@ -5,25 +5,43 @@ Run as ``python -m activityrec.documentation docs``.
 
 import re
 import sys
+from datetime import date
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from activityrec.config import Config, FeaturesConfig, SourcesConfig
+from activityrec.config import (
+    AttributeConfig,
+    AttributesConfig,
+    Config,
+    FeaturesConfig,
+    SourcesConfig,
+)
 from activityrec.serving.views import VIEWS
 from activityrec.tables import Column, Table, all_tables
 
-_ANY_DATA_SET = FeaturesConfig.model_construct(
-    event_types=["{event_type}"],
-    purchase_type="{event_type}",
-    affinity_types=["{event_type}"],
-    windows=["{days}"],
-    affinity_windows=["{days}"],
-    user_attributes=["{attribute}"],
+_ATTRIBUTES = {
+    "{category}": AttributeConfig.model_construct(cap="{cap}"),
+    "{number}": AttributeConfig.model_construct(type="numeric", quantiles="{quantiles}"),
+    "{banded}": AttributeConfig(type="numeric", bands=[10, 20]),
+}
+_ANY_DATA_SET = Config.model_construct(
+    attributes=AttributesConfig.model_construct(
+        users=_ATTRIBUTES, products=_ATTRIBUTES, activities=_ATTRIBUTES
+    ),
+    features=FeaturesConfig.model_construct(
+        event_types=["{event_type}"],
+        purchase_type="{event_type}",
+        affinity_types=["{event_type}"],
+        windows=["{days}"],
+        affinity_windows=["{days}"],
+    ),
 )
+_PLACES = {SourcesConfig: "<table>", AttributesConfig: "<table>.<name>"}
+"""Sections that hold one other section under many keys: how these are written."""
 
 
 def pages() -> dict[str, str]:
@@ -36,9 +54,11 @@ def tables_page() -> str:
     lines = [
         "# Tables",
         "",
-        "Generated from `lib/activityrec/tables.py` by `make docs`. `{event_type}`, `{days}` and",
-        "`{attribute}` stand for what the YAML lists under `features`. A key marks a row; required",
-        "columns are never NULL. Times are UTC; money is in the currency of the data.",
+        "Generated from `lib/activityrec/tables/` by `make docs`. `{event_type}` and `{days}`",
+        "stand for what the YAML lists under `features`; `{category}`, `{number}` and `{banded}`",
+        "for what it declares under `attributes`: of type categorical (with its `cap`), numeric",
+        "(with its `quantiles`) and numeric with bands (here 10 and 20). A key marks a row;",
+        "required columns are never NULL. Times are UTC; money is in the currency of the data.",
         "",
     ]
     for table in all_tables(_ANY_DATA_SET):
@@ -53,8 +73,8 @@ def configuration_page() -> str:
     lines = [
         "# Configuration",
         "",
-        "Generated from `lib/activityrec/config.py` by `make docs`. One YAML describes one data",
-        "set; an unknown key is an error. Paths are relative to the YAML's folder.",
+        "Generated from `lib/activityrec/config.py` and `config_ingest.py` by `make docs`. One",
+        "YAML describes one data set; an unknown key is an error. Paths are relative to the file.",
         "",
     ]
     for key, model in _sections(Config, ""):
@@ -66,7 +86,11 @@ def _table(table: Table) -> list[str]:
     keys = ", ".join(f"`{name}`" for name in table.key)
     rows = [f"| `{column.name}` | {column.type} | {_words(column)} |" for column in table.columns]
     rules = [f"Rule `{name}`: `{sql}`.\n" for name, sql in table.checks]
-    rules += [f"`{column}` must be in `clean.{target}`.\n" for column, target in table.references]
+    rules += [
+        f"`{r.column}` refers to `clean.{r.target}`; orphans: {r.orphans}, unless "
+        f"`ingest.orphans` says otherwise.\n"
+        for r in table.references
+    ]
     return [
         f"## {table.full_name}",
         "",
@@ -86,8 +110,10 @@ def _words(column: Column) -> str:
         words += "; required"
     if column.default:
         words += f"; if missing: {column.default}"
-    if column.check:
-        words += f"; must be `{column.check}`"
+    if column.condition:
+        words += f"; must be `{column.condition}`"
+    if column.occurred:
+        words += "; neither before `ingest.earliest` nor after the load"
     return words.replace("|", "\\|")
 
 
@@ -104,8 +130,7 @@ def _sections(model: type[BaseModel], key: str) -> list[tuple[str, type[BaseMode
     for name, field in model.model_fields.items():
         for part in _parts(field.annotation):
             if isinstance(part, type) and issubclass(part, BaseModel):
-                # Each clean table has a list of the same section.
-                place = "<table>" if model is SourcesConfig else name
+                place = _PLACES.get(model, name)
                 below = _sections(part, f"{key}.{place}".strip("."))
                 found += [entry for entry in below if entry[1] not in [old for _, old in found]]
     return found
@@ -139,7 +164,9 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(args[0])}"
     if origin is dict:
         return f"mapping of {_type(args[0])} to {_type(args[1])}"
-    names = {str: "text", int: "integer", float: "number", bool: "true or false"}
+    if origin is Literal:
+        return " or ".join(f"`{arg}`" for arg in args)
+    names = {str: "text", int: "integer", float: "number", bool: "true or false", date: "date"}
     return names.get(annotation, "section")
 
 

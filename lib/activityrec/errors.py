@@ -27,6 +27,10 @@ class StateError(ActivityRecError):
     """A stage finds the lakehouse or the registry without what an earlier stage makes."""
 
 
+class PrivacyError(ActivityRecError):
+    """The key of the pseudonyms is missing, too short or not the one that wrote the tables."""
+
+
 def first_line(error: Exception) -> str:
     """The first line of a Spark error: its class and message, without plan and stack."""
     text = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)

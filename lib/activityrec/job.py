@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime, timezone
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -25,7 +25,11 @@ log = logging.getLogger("activityrec")
 
 @dataclass(frozen=True)
 class Job:
-    """One run at one ``as_of``: what a stage works with."""
+    """One run at one ``as_of``: what a stage works with.
+
+    ``now`` is when it began, UTC. Data are cut at ``as_of``, never there; it is what rows are
+    stamped with, and after which nothing can have happened yet.
+    """
 
     spark: SparkSession
     config: Config
@@ -33,7 +37,9 @@ class Job:
     tracking: Tracking
     as_of: date
     run_id: str
+    now: datetime
     options: Mapping[str, str | None] = field(default_factory=dict)
+    flags: frozenset[str] = frozenset()
 
 
 Stage = Callable[[Job], Mapping[str, int]]
@@ -49,6 +55,7 @@ def open_job(spark: SparkSession, config: Config, as_of: date, run_id: str | Non
         tracking=Tracking(config),
         as_of=as_of,
         run_id=run_id or f"{config.name}-{as_of:%Y%m%d}",
+        now=datetime.now(timezone.utc),
     )
 
 
@@ -72,6 +79,8 @@ def main(
     description: str | None,
     finish: Callable[[Job], None] | None = None,
     options: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+    dated: bool = True,
 ) -> None:
     """Entry point of a script in ``jobs``: exit status 0, or 1 after one line of error.
 
@@ -85,20 +94,30 @@ def main(
         Called after the stages, with the lock released.
     options
         Further options of the script and their help; their values are in ``Job.options``.
+    flags
+        Options without a value, likewise; those given are in ``Job.flags``.
+    dated
+        Whether the stages depend on ``--as-of``; where not, it may be left out.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", required=True, help="the YAML of the deployment")
-    parser.add_argument("--as-of", required=True, help="YYYY-MM-DD: nothing later is known")
+    today = None if dated else f"{datetime.now(timezone.utc):%Y-%m-%d}"
+    help_as_of = "YYYY-MM-DD: nothing later is known" if dated else "of no effect here"
+    parser.add_argument("--as-of", required=dated, default=today, help=help_as_of)
     parser.add_argument("--run-id", help="default: name of the configuration and date")
     for option, text in (options or {}).items():
         parser.add_argument(f"--{option}", help=text)
+    for flag, text in (flags or {}).items():
+        parser.add_argument(f"--{flag}", action="store_true", help=text)
     arguments = parser.parse_args()
     set_up_logging()
     try:
         config = load_config(arguments.config)
         as_of = parse_as_of(arguments.as_of)
         job = open_job(get_spark(config.name), config, as_of, arguments.run_id)
-        job = replace(job, options=vars(arguments))
+        given = vars(arguments)
+        set_flags = frozenset(flag for flag in flags or {} if given[flag.replace("-", "_")])
+        job = replace(job, options=given, flags=set_flags)
         run_stages(job, stages)
         if finish is not None:
             finish(job)
@@ -121,6 +140,8 @@ def set_up_logging() -> None:
     # Spark repeats each failed query as 10 kB of JSON on standard output.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
+    # What fails inside a stream's batch is raised again, and told, outside of it.
+    logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL + 1)
 
 
 def _summary(error: Exception) -> str:

@@ -8,60 +8,37 @@ object writes the table itself.
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.config import Config
-from activityrec.ddl import OWNER, create_statement, differences
-from activityrec.errors import ContractError, StateError
+from activityrec.errors import StateError
 from activityrec.tables import Table
+from activityrec.upkeep import Upkeep
+
+_TXN = "spark.databricks.delta.write"
 
 
-class Lakehouse:
-    """Delta tables of one deployment, under a root path or in a catalog.
+@dataclass(frozen=True)
+class Once:
+    """Names a commit that must happen once: its writer, and its number among the writer's.
 
-    Parameters
-    ----------
-    spark
-        The session; Delta's extensions must be on.
-    config
-        Gives the place, and the name that marks the tables as this configuration's.
-
-    Attributes
-    ----------
-    versions
-        The Delta version that each table is pinned at, by full name.
-    reads
-        Those of the tables that were read since :func:`activityrec.job.run_stages` began the
-        stage.
+    The same content always has the same number: Delta skips a number that it has seen.
     """
 
-    def __init__(self, spark: SparkSession, config: Config) -> None:
-        self.spark = spark
-        self.root = config.lakehouse.root
-        self.catalog = config.lakehouse.catalog
-        self.owner = config.name
-        self.versions: dict[str, int] = {}
-        self.reads: dict[str, int] = {}
-        self._before: dict[Table, int] = {}
-        self._verified: set[Table] = set()
+    writer: str
+    number: int
 
-    def identifier(self, table: Table) -> str:
-        """The name by which Spark SQL knows the table."""
-        if self.root is not None:
-            return f"delta.`{self.root}/{table.schema}/{table.name}`"
-        return f"{self.catalog}.{table.schema}.{table.name}"
+    def __str__(self) -> str:
+        return f"{self.writer}/{self.number:06d}"
 
-    def exists(self, table: Table) -> bool:
-        if self.root is not None:
-            return DeltaTable.isDeltaTable(self.spark, f"{self.root}/{table.schema}/{table.name}")
-        return self.spark.catalog.tableExists(self.identifier(table))
+
+class Lakehouse(Upkeep):
+    """Reads and writes of the tables of one deployment, see :class:`DeltaTables`."""
 
     def read(self, table: Table) -> DataFrame:
         """The table's rows, pinned.
@@ -101,12 +78,81 @@ class Lakehouse:
         writer.option("replaceWhere", where or "true").saveAsTable(self.identifier(table))
         return self._written(table)
 
-    def append(self, table: Table, rows: DataFrame) -> int:
-        """Append rows in one Delta commit; return their number."""
-        self._prepare(table)
-        conformed = self._conform(table, rows)
-        conformed.write.format("delta").mode("append").saveAsTable(self.identifier(table))
+    def append(self, table: Table, rows: DataFrame, once: Once | None = None) -> int:
+        """Append rows in one Delta commit; return their number.
+
+        With ``once``, a commit of that number or a later one of the same writer makes this one
+        do nothing, and :meth:`all_or_nothing` leaves it: it could not be made again.
+        """
+        self._prepare(table, undo=once is None)
+        writer = self._conform(table, rows).write.format("delta").mode("append")
+        if once is not None:
+            writer = writer.option("txnAppId", once.writer).option("txnVersion", once.number)
+            writer = writer.option("userMetadata", str(once))
+        writer.saveAsTable(self.identifier(table))
         return self._written(table)
+
+    def merge(self, table: Table, changes: DataFrame, once: Once, where: str = "true") -> None:
+        """Add, change and remove rows by key in one Delta commit, see :meth:`append`.
+
+        Parameters
+        ----------
+        changes
+            The table's columns and ``_change``: ``added``, ``changed`` or ``removed``. Keys are
+            unique.
+        where
+            Condition on ``t``, the table, that every row to be changed or removed meets.
+        """
+        self._prepare(table, undo=False)
+        same_key = " AND ".join(f"t.{name} <=> s.{name}" for name in table.key)
+        columns: dict[str, str | Column] = {name: f"s.{name}" for name in table.column_names}
+        merge = (
+            self._delta_table(table)
+            .alias("t")
+            .merge(changes.alias("s"), f"{same_key} AND {where}")
+            .whenMatchedDelete("s._change = 'removed'")
+            .whenMatchedUpdate("s._change = 'changed'", columns)
+            .whenNotMatchedInsert("s._change = 'added'", columns)
+        )
+        settings = {
+            f"{_TXN}.txnAppId": once.writer,
+            f"{_TXN}.txnVersion": str(once.number),
+            "spark.databricks.delta.commitInfo.userMetadata": str(once),
+        }
+        with self.settings(settings):
+            merge.execute()
+        self._written(table)
+
+    def delete(self, table: Table, rows: DataFrame, key: Sequence[str]) -> int:
+        """Delete the rows whose ``key`` columns equal those of one of ``rows``; their number.
+
+        The Delta log then holds names of columns, never the values.
+        """
+        self._prepare(table)
+        same = " AND ".join(f"t.{name} <=> s.{name}" for name in key)
+        merge = self._delta_table(table).alias("t").merge(rows.distinct().alias("s"), same)
+        return self._change(table, merge.whenMatchedDelete().execute, "numTargetRowsDeleted")
+
+    def committed(self, table: Table, once: str) -> bool:
+        """Whether the commit of that name is in the table's history."""
+        if not self.exists(table):
+            return False
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)}")
+        return not history.where(F.col("userMetadata") == once).isEmpty()
+
+    def changes_since(self, table: Table, version: int) -> DataFrame:
+        """The rows that were added, changed or removed after a version: the change data feed.
+
+        Of a changed row both states are there; ``_change_type`` says which.
+        """
+        reader = self.spark.read.option("readChangeFeed", "true")
+        reader = reader.option("startingVersion", version + 1)
+        reader = reader.option("endingVersion", self.versions[table.full_name])
+        return reader.table(self.identifier(table))
+
+    def keep(self) -> None:
+        """What was written so far stays, even if an exception leaves :meth:`all_or_nothing`."""
+        self._before.clear()
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
@@ -126,18 +172,6 @@ class Lakehouse:
                 self.versions.pop(table.full_name, None)
             raise
 
-    def check(self, tables: list[Table]) -> None:
-        """Verify every table that exists already, before anything is written.
-
-        Raises
-        ------
-        ContractError
-            One belongs to another configuration, or differs from its contract.
-        """
-        for table in tables:
-            if self.exists(table):
-                self._verify(table)
-
     @contextmanager
     def checkpoints(self) -> Iterator[None]:
         """Let Spark cut long lineages by files under the root, gone when the block ends.
@@ -152,8 +186,7 @@ class Lakehouse:
         try:
             yield
         finally:
-            folder, files = self._hadoop_path(path)
-            files.delete(folder, True)
+            self.files.delete(path)
 
     def create_views(self, schema: str, views: dict[str, str]) -> None:
         """Create or replace views by name and query.
@@ -171,29 +204,13 @@ class Lakehouse:
         for statement in statements:
             self.spark.sql(statement)
         script = ";\n".join(statements) + ";\n"
-        self._write_text(f"{self.root}/views.sql", script)
+        self.files.write_text(f"{self.root}/views.sql", script)
 
     def register(self, tables: list[Table]) -> None:
         """Give the tables their short names in this session, as temporary views."""
         for table in tables:
             if self.exists(table):
                 self.read(table).createOrReplaceTempView(table.name)
-
-    def _write_text(self, path: str, text: str) -> None:
-        target, files = self._hadoop_path(path)
-        stream = files.create(target, True)
-        try:
-            stream.write(bytearray(text, "utf-8"))
-        finally:
-            stream.close()
-
-    def _hadoop_path(self, path: str) -> tuple[Any, Any]:
-        """A path and the file system that it is on, as Hadoop knows them."""
-        jvm = self.spark._jvm
-        assert jvm is not None
-        conf = self.spark._jsparkSession.sessionState().newHadoopConf()
-        target = jvm.org.apache.hadoop.fs.Path(path)
-        return target, target.getFileSystem(conf)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -226,62 +243,3 @@ class Lakehouse:
             file.write(str(os.getpid()))
             file.flush()
             yield
-
-    def _prepare(self, table: Table) -> None:
-        """Create the table from its contract, or verify the one that exists, before a write."""
-        if self.exists(table):
-            self._verify(table)
-        else:
-            if self.catalog is not None:
-                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.catalog}.{table.schema}")
-            self.spark.sql(create_statement(table, self.identifier(table), self.owner))
-        self._before.setdefault(table, self._current_version(table))
-
-    def _verify(self, table: Table) -> None:
-        if table in self._verified:
-            return
-        # DESCRIBE DETAIL says the same, and more, by a job of some seconds.
-        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.identifier(table)}").collect()
-        properties = {row["key"]: row["value"] for row in rows}
-        where = f"table {table.full_name} at {self.identifier(table)}"
-        owner = properties.get(OWNER)
-        if owner != self.owner:
-            whose = "no configuration of this project" if owner is None else repr(owner)
-            raise ContractError(
-                f"{where} belongs to {whose}, not to configuration {self.owner!r}: "
-                "use another lakehouse root or catalog"
-            )
-        schema = self.spark.read.table(self.identifier(table)).schema
-        if differs := differences(table, schema, properties):
-            raise ContractError(
-                f"{where} differs from its contract: {'; '.join(differs)}. Alter or drop the "
-                "table; features and serving tables are made again by their stage"
-            )
-        self._verified.add(table)
-
-    def _conform(self, table: Table, rows: DataFrame) -> DataFrame:
-        missing = [name for name in table.column_names if name not in rows.columns]
-        extra = [name for name in rows.columns if name not in table.column_names]
-        if missing or extra:
-            raise ContractError(
-                f"rows for {table.full_name} lack columns {missing} and have unknown {extra}"
-            )
-        return rows.select(*[F.col(column.name).cast(column.type) for column in table.columns])
-
-    def _written(self, table: Table) -> int:
-        """Pin the version just written; the number of rows that its commit added.
-
-        A replaced slice may share files with rows that stay: these are copied to new files.
-        """
-        last = self._last_commit(table)
-        self.versions[table.full_name] = last["version"]
-        metrics = last["operationMetrics"] or {}
-        return int(metrics.get("numOutputRows", 0)) - int(metrics.get("numCopiedRows", 0))
-
-    def _current_version(self, table: Table) -> int:
-        return int(self._last_commit(table)["version"])
-
-    def _last_commit(self, table: Table) -> dict:
-        row = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 1").first()
-        assert row is not None
-        return row.asDict()

@@ -6,7 +6,7 @@ from datetime import date, datetime
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from activityrec.config import Config
+from activityrec.config import AttributesConfig, Config
 from activityrec.features.activities import activity_features
 
 DAY = date(2024, 5, 10)
@@ -21,24 +21,41 @@ def may(day: int) -> datetime:
 def found(spark: SparkSession, planted_config: Config) -> dict[str, Row]:
     """Activities at DAY with two planning days."""
     recommend = planted_config.recommend.model_copy(update={"planning_days": 2})
-    config = planted_config.model_copy(update={"recommend": recommend})
+    attributes = AttributesConfig.model_validate(
+        {
+            "activities": {"theme": {"cap": 1}},
+            "products": {"brand": {"cap": 1}, "weight": {"type": "numeric", "bands": [1, 10]}},
+        }
+    )
+    config = planted_config.model_copy(update={"recommend": recommend, "attributes": attributes})
     activities = spark.createDataFrame(
         [
-            ("live", "gift", may(1), may(11)),
-            ("endless", "gift", may(10), None),
-            ("planned", "new", may(12), may(20)),
-            ("ended", "gift", may(1), may(10)),
-            ("far", "gift", datetime(2024, 5, 12, 1), may(20)),
-            ("sent early", "gift", may(20), may(25)),
-            ("sent before", "gift", may(20), may(25)),
+            ("live", "gift", may(1), may(11), {"theme": "spring"}),
+            ("endless", "gift", may(10), None, {"theme": "winter"}),
+            ("planned", "new", may(12), may(20), {}),
+            ("ended", "gift", may(1), may(10), {"theme": "spring"}),
+            ("far", "gift", datetime(2024, 5, 12, 1), may(20), None),
+            ("sent early", "gift", may(20), may(25), None),
+            ("sent before", "gift", may(20), may(25), None),
         ],
-        "activity_id STRING, activity_type STRING, start_ts TIMESTAMP, end_ts TIMESTAMP",
+        "activity_id STRING, activity_type STRING, start_ts TIMESTAMP, end_ts TIMESTAMP, "
+        "attributes MAP<STRING, STRING>",
     )
     covered = spark.createDataFrame(
         [("live", "o1", "p"), ("live", "o2", "p"), ("live", "o1", "q"), ("live", "o2", "unsold"),
-         ("planned", None, "r")],
+         ("planned", None, "r"), ("sent early", None, "no such product")],
         "activity_id STRING, offer_id STRING, product_id STRING",
     )  # fmt: skip
+    products = spark.createDataFrame(
+        [
+            # Two offers on p are no two votes for its brand: it ties with that of q.
+            ("p", {"brand": "Zed", "weight": "1"}),
+            ("q", {"brand": "Ace", "weight": "18"}),
+            ("unsold", {"weight": "heavy"}),
+            ("r", {"brand": "Zed", "weight": "0.5"}),
+        ],
+        "product_id STRING, attributes MAP<STRING, STRING>",
+    )
     daily = spark.createDataFrame(
         [
             (date(2024, 5, 1), "u", "purchase", "p", None, 1, 2.0, 6.0),
@@ -69,7 +86,9 @@ def found(spark: SparkSession, planted_config: Config) -> dict[str, Row]:
         "closes_ts TIMESTAMP, response_ts TIMESTAMP",
     )
     snapshots = spark.createDataFrame([(DAY,)], "snapshot_date DATE")
-    rows = activity_features(snapshots, activities, covered, daily, outcomes, config).collect()
+    rows = activity_features(
+        snapshots, activities, covered, products, daily, outcomes, config
+    ).collect()
     assert {row["snapshot_date"] for row in rows} == {DAY}
     return {row["activity_id"]: row for row in rows}
 
@@ -112,3 +131,22 @@ def test_the_rate_of_a_type_is_smoothed_and_a_new_type_has_that_of_all(found: di
     assert found["live"]["type_response_rate"] == pytest.approx((3 + PRIOR * overall) / 30)
     assert found["planned"]["type_exposures"] == 0
     assert found["planned"]["type_response_rate"] == pytest.approx(overall)
+
+
+def test_attributes_are_labelled_among_all_activities(found: dict) -> None:
+    """Spring is the more frequent one, if what has ended counts."""
+    themes = {name: row["activity_attribute_theme"] for name, row in found.items()}
+    assert themes == {
+        "live": "spring", "endless": "other", "planned": "unknown", "sent early": "unknown",
+    }  # fmt: skip
+
+
+def test_products_give_their_most_frequent_category_and_their_mean(found: dict) -> None:
+    columns = ("product_attribute_brand", "product_attribute_weight")
+    assert {name: tuple(row[c] for c in columns) for name, row in found.items()} == {
+        # Ace and Zed are as frequent: as the brand of one activity each, Ace takes the one place.
+        "live": ("Ace", "1-10"),
+        "planned": ("other", "<1"),
+        "endless": ("unknown", "unknown"),
+        "sent early": ("unknown", "unknown"),
+    }

@@ -119,7 +119,7 @@ def _day(text: str) -> date:
 
 @pytest.fixture(scope="module")
 def examples(planted_run: Job) -> list[Row]:
-    table = tables.training_examples(planted_run.config.features)
+    table = tables.training_examples(planted_run.config)
     rows = planted_run.lakehouse.read(table)
     return rows.orderBy("exposure_ts", "user_id", "activity_id").collect()
 

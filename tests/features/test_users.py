@@ -4,10 +4,9 @@ from datetime import date, datetime, timedelta
 
 import pytest
 from pyspark.sql import Row, SparkSession
-from pyspark.sql import functions as F
 
-from activityrec.config import FeaturesConfig
-from activityrec.features.users import age_band, response_history, user_features
+from activityrec.config import AttributesConfig, Config, FeaturesConfig
+from activityrec.features.users import response_history, user_features
 
 DAY = date(2024, 5, 1)
 DAILY = (
@@ -26,7 +25,7 @@ def at(days_ago: int, hour: int = 0) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def found(spark: SparkSession) -> dict[str, Row]:
+def found(spark: SparkSession, planted_config: Config) -> dict[str, Row]:
     """Rows at DAY of three users: one buys, one only has a profile, one is known by nothing."""
     daily = spark.createDataFrame(
         [
@@ -43,16 +42,18 @@ def found(spark: SparkSession) -> dict[str, Row]:
         DAILY,
     )
     users = spark.createDataFrame(
-        [("u", 24, "f", {"city": "north"}), ("profile", None, None, {"other": "x"})],
+        [("u", 24, "f", {"city": "north", "floor": "10"}), ("profile", None, None, {"other": "x"})],
         "user_id STRING, age INT, gender STRING, attributes MAP<STRING, STRING>",
     )
     population = spark.createDataFrame(
         [(DAY, user) for user in ("u", "profile", "nobody")],
         "snapshot_date DATE, user_id STRING",
     )
-    config = FeaturesConfig(
-        event_types=["buy", "answer"], windows=[1, 7], user_attributes=["city"], age_bands=[18, 25]
+    features = FeaturesConfig(event_types=["buy", "answer"], windows=[1, 7], age_bands=[18, 25])
+    attributes = AttributesConfig.model_validate(
+        {"users": {"city": {}, "floor": {"type": "numeric", "bands": [1, 10]}}}
     )
+    config = planted_config.model_copy(update={"features": features, "attributes": attributes})
     nothing = spark.createDataFrame([], OUTCOMES)
     rows = user_features(population, daily, nothing, users, config, ago(20)).collect()
     assert len(rows) == 3
@@ -80,10 +81,10 @@ def test_users_without_events_have_zeros_and_no_recency(found: dict[str, Row]) -
 
 
 def test_a_profile_that_is_not_known_says_so(found: dict[str, Row]) -> None:
-    profile = ["age_band", "gender", "attribute_city"]
-    assert [found["u"][name] for name in profile] == ["18-24", "f", "north"]
-    assert [found["profile"][name] for name in profile] == ["unknown"] * 3
-    assert [found["nobody"][name] for name in profile] == ["unknown"] * 3
+    profile = ["age_band", "gender", "attribute_city", "attribute_floor"]
+    assert [found["u"][name] for name in profile] == ["18-24", "f", "north", "10+"]
+    assert [found["profile"][name] for name in profile] == ["unknown"] * 4
+    assert [found["nobody"][name] for name in profile] == ["unknown"] * 4
 
 
 def test_before_anything_has_closed_there_is_no_response_rate(found: dict[str, Row]) -> None:
@@ -127,12 +128,3 @@ def test_the_response_rate_is_smoothed_and_open_exposures_are_no_failures(
         # known yet.
         (ago(25), "u"): (3, 0, None),
     }
-
-
-def test_an_age_belongs_to_the_band_that_it_opens(spark: SparkSession) -> None:
-    ages = [0, 17, 18, 24, 25, 64, 65, 130, None]
-    frame = spark.createDataFrame([(age,) for age in ages], "age INT")
-    rows = frame.select(age_band(F.col("age"), [65, 18, 25])).collect()
-    assert [row[0] for row in rows] == [
-        "0-17", "0-17", "18-24", "18-24", "25-64", "25-64", "65+", "65+", None,
-    ]  # fmt: skip

@@ -5,10 +5,8 @@ from datetime import date
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from activityrec import tables
-from activityrec.errors import ContractError, TimeError
-from activityrec.ingest.clean import CleanTable
-from activityrec.ingest.horizon import check_as_of, check_valid, live_activities
+from activityrec.errors import TimeError
+from activityrec.ingest.horizon import check_as_of, live_activities
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +73,3 @@ def test_with_nothing_to_recommend_the_error_names_the_next_start(
     )
     with pytest.raises(TimeError, match="none starts later"):
         check_as_of(events, planned.limit(0), date(2024, 4, 20), planning_days=2)
-
-
-def test_a_table_whose_sources_have_no_rows_is_named(spark: SparkSession) -> None:
-    columns = ", ".join(f"{c.name} {c.type}" for c in tables.EVENTS.columns)
-    nothing = spark.createDataFrame([], f"{columns}, _reasons ARRAY<STRING>")
-    with pytest.raises(ContractError, match="table events: its sources have no rows"):
-        check_valid(CleanTable(tables.EVENTS, nothing, nothing))

@@ -76,7 +76,7 @@ def told(spark: SparkSession, planted: Path, tmp_path_factory: pytest.TempPathFa
     ],
 )
 def test_nothing_known_before_changes(planted_run: Job, told: Job, name: str) -> None:
-    table = next(t for t in tables.all_tables(told.config.features) if t.name == name)
+    table = next(t for t in tables.all_tables(told.config) if t.name == name)
     assertDataFrameEqual(_comparable(told, table), _comparable(planted_run, table), rtol=1e-9)
 
 
@@ -88,7 +88,7 @@ def test_the_planted_answers_were_there(planted_run: Job, told: Job) -> None:
 
 def test_a_response_after_an_exposure_shows_in_its_label_alone(planted_run: Job) -> None:
     """An answer on the very day of the exposure is in no feature of that day's snapshot."""
-    examples = planted_run.lakehouse.read(tables.training_examples(planted_run.config.features))
+    examples = planted_run.lakehouse.read(tables.training_examples(planted_run.config))
     first = examples.where(F.to_date("exposure_ts") == F.lit(start_of(0)))
     row = first.agg(F.sum("label"), F.sum("answered"), F.sum("answer_count_all")).first()
     assert row is not None and row[0] > 0

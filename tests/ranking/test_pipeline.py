@@ -5,11 +5,11 @@ import pytest
 from pyspark.sql import SparkSession
 from sklearn.linear_model import LogisticRegression
 
-from activityrec.config import Config, RankerConfig
+from activityrec.config import AttributesConfig, Config, RankerConfig
 from activityrec.errors import ConfigError, StateError
 from activityrec.job import Job
-from activityrec.ranking.inputs import ranker_inputs
-from activityrec.ranking.pipeline import fit_ranker, probabilities
+from activityrec.ranking.inputs import one_hot_columns, ranker_inputs
+from activityrec.ranking.pipeline import fit_ranker, logistic_of, probabilities
 from activityrec.tables import training_examples
 
 SCHEMA = (
@@ -61,6 +61,44 @@ def test_missing_inputs_count_as_zero_and_unseen_categories_do_no_harm(
     assert one == other and 0 < one < 1
 
 
+def test_a_category_changes_the_probability_and_an_unseen_one_is_no_category(
+    spark: SparkSession, planted_config: Config
+) -> None:
+    """Those of kind a answer nine times of ten, those of b once; x says nothing."""
+    rows = [
+        (f"u{n}", "a", None, int((n % 10 == 0) == (n % 4 < 2)), 0.0, 0.0, "ab"[n % 4 < 2])
+        for n in range(80)
+    ]
+    config = _config(planted_config, inputs={"x": "x"}, categorical=["kind"], reg=0.0)
+    model = fit_ranker(spark.createDataFrame(rows, SCHEMA), config)
+    asked = [("1", "a"), ("2", "b"), ("3", "new"), ("4", None)]
+    frame = spark.createDataFrame(
+        [(user, "a", None, 0, 0.0, 0.0, kind) for user, kind in asked], SCHEMA
+    )
+    scored = probabilities(model, frame).orderBy("user_id").collect()
+    found = [row["probability"] for row in scored]
+    assert found[:2] == pytest.approx([0.9, 0.1], abs=1e-3)
+    (neither,) = set(found[2:])
+    intercept = logistic_of(model).intercept
+    assert neither == pytest.approx(1 / (1 + np.exp(-intercept)))
+
+
+def test_declared_attributes_are_one_hot_beside_the_default_inputs_alone(
+    planted_config: Config,
+) -> None:
+    city = {"city": {}}
+    attributes = AttributesConfig.model_validate(
+        {"users": city, "activities": city, "products": {"weight": {"type": "numeric"}}}
+    )
+    config = planted_config.model_copy(update={"attributes": attributes})
+    declared = ["attribute_city", "activity_attribute_city", "product_attribute_weight"]
+    assert one_hot_columns(_config(config)) == declared
+    twice = _config(config, categorical=["gender", "attribute_city"])
+    assert one_hot_columns(twice) == ["gender", *declared]
+    given = _config(config, inputs={"x": "x"}, categorical=["product_attribute_weight"])
+    assert one_hot_columns(given) == ["product_attribute_weight"]
+
+
 def test_an_input_that_does_not_resolve_is_named(
     spark: SparkSession, planted_config: Config
 ) -> None:
@@ -94,6 +132,6 @@ def test_examples_of_one_kind_only_are_an_error(
 def test_default_inputs_resolve_and_are_never_null(planted_run: Job) -> None:
     config = planted_run.config
     assert config.ranker.inputs == {}
-    rows = planted_run.lakehouse.read(training_examples(config.features))
+    rows = planted_run.lakehouse.read(training_examples(config))
     inputs = rows.selectExpr(*[f"{sql} AS {name}" for name, sql in ranker_inputs(config).items()])
     assert inputs.dropna().count() == rows.count()

@@ -60,10 +60,10 @@ def job(
             for day in (FITTED, DAY)
         ],
     } | changed  # fmt: skip
-    contracts = {table.name: table for table in tables.all_tables(config.features)}
+    contracts = {table.name: table for table in tables.all_tables(config)}
     shelf: Any = Shelf(spark, {contracts[name]: listed for name, listed in rows.items()})
     tracking: Any = Registry(parts)
-    return Job(spark, config, shelf, tracking, DAY, "run")
+    return Job(spark, config, shelf, tracking, DAY, "run", datetime(2024, 5, 1))
 
 
 def example(as_of: date) -> dict[str, list[dict[str, Any]]]:

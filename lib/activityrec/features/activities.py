@@ -3,7 +3,13 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.config import Config
+from activityrec.config import AttributesConfig, Config
+from activityrec.features.attributes import (
+    attribute_values,
+    declared_columns,
+    product_values,
+    with_labels,
+)
 from activityrec.ingest.horizon import is_live
 
 KEY = ["snapshot_date", "activity_id"]
@@ -13,18 +19,21 @@ def activity_features(
     snapshots: DataFrame,
     activities: DataFrame,
     activity_products: DataFrame,
+    products: DataFrame,
     daily: DataFrame,
     outcomes: DataFrame,
     config: Config,
 ) -> DataFrame:
-    """Type, length, size, price level and past response of the activities of each snapshot.
+    """Type, length, size, price level, past response and attributes of the activities of each
+    snapshot.
 
     Parameters
     ----------
     snapshots
         (snapshot_date): the days wanted.
-    activities, activity_products
-        Of the clean schema.
+    activities, activity_products, products
+        Of the clean schema. Attributes have no dates: they, and the frequent values and quantiles
+        that they are labelled by, are those of all activities as they are now.
     daily, outcomes
         ``features.user_daily`` and the outcomes of exposures; what happened on a snapshot's day
         or later does not touch its rows.
@@ -47,7 +56,7 @@ def activity_features(
     rate = (F.col("_answered") + prior * F.col("_overall")) / (F.col("type_exposures") + prior)
     counts = ["eligible_products", "offers", "type_exposures", "_answered", "responders"]
     responders = _responders(known, daily, config.response.event_types)
-    return (
+    rows = (
         known.join(F.broadcast(size), on="activity_id", how="left")
         .join(prices, on=KEY, how="left")
         .join(F.broadcast(closed), on=["snapshot_date", "activity_type"], how="left")
@@ -57,6 +66,27 @@ def activity_features(
         .withColumn("type_response_rate", rate)
         .drop("_answered", "_overall")
     )
+    if not (config.attributes.activities or config.attributes.products):
+        return rows
+    labels = attribute_labels(activities, activity_products, products, config.attributes)
+    return rows.join(F.broadcast(labels), on="activity_id", how="left")
+
+
+def attribute_labels(
+    activities: DataFrame,
+    activity_products: DataFrame,
+    products: DataFrame,
+    attributes: AttributesConfig,
+) -> DataFrame:
+    """(activity_id, a label for each declared attribute of activities and of products)."""
+    values = activities.select("activity_id", *attribute_values(attributes, "activities"))
+    declared = declared_columns(attributes, "activities")
+    if attributes.products:
+        of_products = product_values(activity_products, products, attributes)
+        values = values.join(of_products, on="activity_id", how="left")
+        declared |= declared_columns(attributes, "products")
+    # Few rows, which are read three times.
+    return with_labels(values.persist(), declared)
 
 
 def activities_of(

@@ -7,6 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
+from activityrec.ingest.anomalies import not_anomalous
 from activityrec.lakehouse import Lakehouse
 
 
@@ -14,7 +15,8 @@ from activityrec.lakehouse import Lakehouse
 class History:
     """The clean tables without anything that happened on ``until`` or later.
 
-    Activities and their products are plans, known before they start: they are not cut.
+    Activities and their products are plans, known before they start: they are not cut. Events
+    that ingestion flagged as anomalies are left out.
     """
 
     until: date
@@ -35,7 +37,9 @@ def read_history(lakehouse: Lakehouse, until: date) -> History:
         products=lakehouse.read(tables.PRODUCTS),
         activities=lakehouse.read(tables.ACTIVITIES),
         activity_products=lakehouse.read(tables.ACTIVITY_PRODUCTS),
-        events=lakehouse.read(tables.EVENTS).where(F.col("event_ts") < end),
+        events=lakehouse.read(tables.EVENTS).where(
+            (F.col("event_ts") < end) & not_anomalous(F.col("flags"))
+        ),
         exposures=lakehouse.read(tables.EXPOSURES).where(F.col("exposure_ts") < end),
     )
 

@@ -48,7 +48,7 @@ class Snapshots:
             self.daily,
             self.outcomes,
             self.history.users,
-            self.config.features,
+            self.config,
             self.log_start,
         )
 
@@ -58,6 +58,7 @@ class Snapshots:
             self.population.select("snapshot_date").distinct(),
             self.history.activities,
             self.history.activity_products,
+            self.history.products,
             self.daily,
             self.outcomes,
             self.config,

@@ -5,11 +5,17 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.config import FeaturesConfig
+from activityrec.config import Config, FeaturesConfig
+from activityrec.features.attributes import (
+    UNKNOWN,
+    age_band,
+    attribute_values,
+    declared_columns,
+    with_labels,
+)
 from activityrec.features.history import days_before
 
 KEY = ["snapshot_date", "user_id"]
-UNKNOWN = "unknown"
 
 
 def user_features(
@@ -17,7 +23,7 @@ def user_features(
     daily: DataFrame,
     outcomes: DataFrame,
     users: DataFrame,
-    config: FeaturesConfig,
+    config: Config,
     log_start: date,
 ) -> DataFrame:
     """Activity, recency, frequency, response history and profile of users at snapshots.
@@ -31,7 +37,8 @@ def user_features(
     outcomes
         As :func:`activityrec.features.outcomes.outcomes` gives them, likewise.
     users
-        ``clean.users``.
+        ``clean.users``. A profile has no dates: it is taken as it is now for every snapshot,
+        and so are the frequent values and the quantiles that attributes are labelled by.
     log_start
         The first day of the log; ``observed_days`` counts from it.
 
@@ -45,6 +52,7 @@ def user_features(
         .where(F.col("event_date") < F.col("snapshot_date"))
         .withColumn("_ago", days_before("snapshot_date", "event_date"))
     )
+    features = config.features
     # Days and products are folded apart: a day has many products, and a product many days.
     by_day = past.groupBy(*KEY, "event_type", "_ago").agg(
         F.sum("events").alias("events"), F.sum("amount").alias("amount")
@@ -55,17 +63,18 @@ def user_features(
         .agg(F.min("_ago").alias("_ago"))
     )
     observed = F.datediff(F.col("snapshot_date"), F.lit(log_start))
+    profile = _profile(users, config)
     rows = (
         population.withColumn("observed_days", observed)
-        .join(_activity(by_day, config), on=KEY, how="left")
-        .join(_products(by_product, config), on=KEY, how="left")
-        .join(response_history(population, outcomes, config.user_rate_prior), on=KEY, how="left")
-        .join(_profile(users, config), on="user_id", how="left")
+        .join(_activity(by_day, features), on=KEY, how="left")
+        .join(_products(by_product, features), on=KEY, how="left")
+        .join(response_history(population, outcomes, features.user_rate_prior), on=KEY, how="left")
+        .join(profile, on="user_id", how="left")
     )
-    for kind in config.event_types:
+    for kind in features.event_types:
         share = F.col(f"{kind}_days_all") / F.greatest("observed_days", F.lit(1))
         rows = rows.withColumn(f"{kind}_frequency", share)
-    return rows.fillna(UNKNOWN, subset=_profile_columns(config)).fillna(
+    return rows.fillna(UNKNOWN, subset=profile.columns[1:]).fillna(
         0, subset=[name for name in rows.columns if not _may_be_null(name)]
     )
 
@@ -132,27 +141,14 @@ def response_history(population: DataFrame, outcomes: DataFrame, prior: float) -
     return counted.select(*KEY, "shown", "answered", rate.alias("response_rate"))
 
 
-def _profile(users: DataFrame, config: FeaturesConfig) -> DataFrame:
-    attributes = [
-        F.col("attributes")[name].alias(f"attribute_{name}") for name in config.user_attributes
-    ]
-    return users.select(
-        "user_id", age_band(F.col("age"), config.age_bands).alias("age_band"), "gender", *attributes
+def _profile(users: DataFrame, config: Config) -> DataFrame:
+    profile = users.select(
+        "user_id",
+        age_band(F.col("age"), config.features.age_bands).alias("age_band"),
+        "gender",
+        *attribute_values(config.attributes, "users"),
     )
-
-
-def age_band(age: Column, bands: list[int]) -> Column:
-    """The band of an age: ``bands`` are the lower bounds, as in ``18-24``, ``65+``, ``0-17``."""
-    bounds = sorted({0, *bands})
-    band = F.lit(None)
-    for lower, upper in zip(bounds, [*bounds[1:], None], strict=True):
-        label = f"{lower}+" if upper is None else f"{lower}-{upper - 1}"
-        band = F.when(age >= lower, F.lit(label)).otherwise(band)
-    return band.cast("string")
-
-
-def _profile_columns(config: FeaturesConfig) -> list[str]:
-    return ["age_band", "gender", *(f"attribute_{name}" for name in config.user_attributes)]
+    return with_labels(profile, declared_columns(config.attributes, "users"))
 
 
 def _may_be_null(name: str) -> bool:

@@ -5,30 +5,7 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.errors import ContractError, TimeError
-from activityrec.ingest.clean import CleanTable
-
-
-def check_valid(clean: CleanTable) -> None:
-    """Check that a table that nothing works without has a valid row.
-
-    Raises
-    ------
-    ContractError
-        It has none: the message says why most of its rows were refused.
-    """
-    whole = clean.table.entity
-    if not (clean.rows() if whole else clean.valid()).isEmpty():
-        return
-    rows = clean.judged if whole else clean.typed
-    if not (total := rows.count()):
-        raise ContractError(f"table {clean.table.name}: its sources have no rows")
-    broken = rows.select(F.explode("_reasons").alias("reason")).groupBy("reason").count()
-    most = broken.orderBy(F.desc("count"), "reason").limit(3).collect()
-    raise ContractError(
-        f"table {clean.table.name}: none of its {total:,} rows is valid; most often "
-        + "; ".join(f"{row['reason']} ({row['count']:,} rows)" for row in most)
-    )
+from activityrec.errors import TimeError
 
 
 def check_as_of(events: DataFrame, activities: DataFrame, as_of: date, planning_days: int) -> None:

@@ -1,11 +1,27 @@
 """What the ranker sees: Spark SQL expressions over the columns of a training example."""
 
 from activityrec.config import Config
+from activityrec.tables import AttributeTable, attribute_column
+
+_TABLES: tuple[AttributeTable, ...] = ("users", "activities", "products")
 
 
 def ranker_inputs(config: Config) -> dict[str, str]:
     """Input name to SQL expression: those of the configuration, or the default ones."""
     return dict(config.ranker.inputs) or default_inputs(config)
+
+
+def one_hot_columns(config: Config) -> list[str]:
+    """The columns that are encoded one-hot: those of the configuration and, beside the default
+    inputs, those of all declared attributes."""
+    columns = list(config.ranker.categorical)
+    if not config.ranker.inputs:
+        columns += [
+            attribute_column(table, name)
+            for table in _TABLES
+            for name in getattr(config.attributes, table)
+        ]
+    return list(dict.fromkeys(columns))
 
 
 def default_inputs(config: Config) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from activityrec.config import Config
 from activityrec.errors import ConfigError, StateError
-from activityrec.ranking.inputs import ranker_inputs
+from activityrec.ranking.inputs import one_hot_columns, ranker_inputs
 
 _PREFIX = "input_"
 
@@ -23,7 +23,8 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
     Parameters
     ----------
     examples
-        ``features.training_examples``. An input that is NULL for an example counts as 0.
+        ``features.training_examples``. An input that is NULL for an example counts as 0, and so
+        does every place of a one-hot code for a value that the fit did not see.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
     """
     inputs = ranker_inputs(config)
     _check(examples, inputs)
-    if unknown := sorted(set(config.ranker.categorical) - set(examples.columns)):
+    if unknown := sorted(set(one_hot_columns(config)) - set(examples.columns)):
         raise ConfigError(f"ranker.categorical: {unknown} are no columns of training_examples")
     counts = {row["label"]: row["count"] for row in examples.groupBy("label").count().collect()}
     if len(counts) < 2:
@@ -71,7 +72,7 @@ def logistic_of(model: PipelineModel) -> LogisticRegressionModel:
 
 
 def _pipeline(inputs: dict[str, str], config: Config) -> Pipeline:
-    categorical = config.ranker.categorical
+    categorical = one_hot_columns(config)
     indexed = [f"{_PREFIX}{name}_index" for name in categorical]
     encoded = [f"{_PREFIX}{name}_onehot" for name in categorical]
     encoders: list[Any] = [

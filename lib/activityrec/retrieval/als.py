@@ -28,7 +28,8 @@ class AlsFit:
     Attributes
     ----------
     model
-        MLlib's model, over dense numbers.
+        MLlib's model, over dense numbers, without its user factors: it is kept in MLflow, where
+        erasing a user cannot reach. It finds similar items, or folds in a user from what they did.
     users
         ``features.user_vectors``.
     items
@@ -99,10 +100,20 @@ def fit_als(
         numbers.items, on=F.col("id") == F.col("item_id_no"), how="inner"
     ).join(item_users, on=F.col("id") == F.col("item"), how="inner")
     return AlsFit(
-        model,
+        _without_users(model),
         users.select(day, "user_id", vector),
         items.select(day, "item_kind", "item_id", "users", vector),
     )
+
+
+def _without_users(model: ALSModel) -> ALSModel:
+    factors = model.userFactors
+    jvm = factors.sparkSession._jvm
+    assert jvm is not None
+    bare = jvm.org.apache.spark.ml.recommendation.ALSModel(
+        model.uid, model.rank, factors.limit(0)._jdf, model.itemFactors._jdf
+    )
+    return model._copyValues(ALSModel(bare))
 
 
 def number_ids(interactions: DataFrame) -> Numbers:

@@ -10,11 +10,11 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import Config
+from activityrec.features.attributes import age_band
 from activityrec.features.history import History
 from activityrec.features.outcomes import responses_of
 from activityrec.features.pairs import EligibleItems
 from activityrec.features.snapshots import Snapshots
-from activityrec.features.users import age_band
 from activityrec.ingest.horizon import live_activities
 from activityrec.ranking.pipeline import probabilities
 from activityrec.retrieval.kernel import LiveActivities, candidate_mapper

@@ -29,7 +29,7 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
     als = job.tracking.champion("als", as_of, load=False)
     ranker = job.tracking.champion("ranker", as_of) if _has_ranker(job, als.as_of) else None
     snapshot = F.col("snapshot_date") == F.lit(as_of)
-    users = lakehouse.read(tables.user_features(config.features)).where(snapshot)
+    users = lakehouse.read(tables.user_features(config)).where(snapshot)
     if users.isEmpty() or not _without(history.users, users).isEmpty():
         raise StateError(
             f"table features.user_features has no snapshot of {as_of} with every user: "
@@ -55,7 +55,7 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
             config,
         ),
         users=users,
-        activities=lakehouse.read(tables.ACTIVITY_FEATURES).where(snapshot),
+        activities=lakehouse.read(tables.activity_features(config)).where(snapshot),
         user_vectors=lakehouse.read(tables.USER_VECTORS).where(fitted),
         item_vectors=item_vectors,
         activity_vectors=activity_vectors(
@@ -73,7 +73,7 @@ def _without(known: DataFrame, users: DataFrame) -> DataFrame:
 
 def _has_ranker(job: Job, fitted: date) -> bool:
     """Whether training had something to learn from: an exposure whose window had closed."""
-    table = tables.training_examples(job.config.features)
+    table = tables.training_examples(job.config)
     if not job.lakehouse.exists(table):
         return False
     return not job.lakehouse.read(table).where(F.col("as_of") == F.lit(fitted)).isEmpty()

@@ -1,0 +1,176 @@
+"""Delta tables by contract: where they are, whose they are, whether they are as declared."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from activityrec.config import Config
+from activityrec.ddl import GENERATION, OWNER, create_statement, differences
+from activityrec.errors import ContractError
+from activityrec.files import Files
+from activityrec.tables import Table
+
+
+class DeltaTables:
+    """The tables of one deployment, under a root path or in a catalog; base of ``Lakehouse``.
+
+    Parameters
+    ----------
+    spark
+        The session; Delta's extensions must be on.
+    config
+        Gives the place, and the name that marks the tables as this configuration's.
+
+    Attributes
+    ----------
+    marks
+        Properties of tables that are created from now on.
+    versions
+        The Delta version that each table is pinned at, by full name.
+    reads
+        Those of the tables that were read since :func:`activityrec.job.run_stages` began the
+        stage.
+    """
+
+    def __init__(self, spark: SparkSession, config: Config) -> None:
+        self.spark = spark
+        self.files = Files(spark)
+        self.root = config.lakehouse.root
+        self.catalog = config.lakehouse.catalog
+        self.owner = config.name
+        self.versions: dict[str, int] = {}
+        self.reads: dict[str, int] = {}
+        self.marks = {OWNER: config.name}
+        self._before: dict[Table, int] = {}
+        self._properties: dict[Table, dict[str, str]] = {}
+
+    def identifier(self, table: Table) -> str:
+        """The name by which Spark SQL knows the table."""
+        if self.root is not None:
+            return f"delta.`{self.root}/{table.schema}/{table.name}`"
+        return f"{self.catalog}.{table.schema}.{table.name}"
+
+    def exists(self, table: Table) -> bool:
+        if self.root is not None:
+            return DeltaTable.isDeltaTable(self.spark, f"{self.root}/{table.schema}/{table.name}")
+        return self.spark.catalog.tableExists(self.identifier(table))
+
+    def create(self, table: Table) -> str:
+        """Create the table if it is not there; return its :meth:`generation`."""
+        self._prepare(table)
+        return self.generation(table)
+
+    def generation(self, table: Table) -> str:
+        """What tells this making of a table from one made anew after it was dropped."""
+        return self.properties(table)[GENERATION]
+
+    def properties(self, table: Table) -> dict[str, str]:
+        """The properties of a table that exists."""
+        self._verify(table)
+        return self._properties[table]
+
+    def check(self, tables: list[Table]) -> None:
+        """Verify every table that exists already, before anything is written.
+
+        Raises
+        ------
+        ContractError
+            One belongs to another configuration, or differs from its contract.
+        """
+        for table in tables:
+            if self.exists(table):
+                self._verify(table)
+
+    @contextmanager
+    def settings(self, settings: Mapping[str, str]) -> Iterator[None]:
+        """Spark settings for the time of a block; then what they were before."""
+        before = {key: self.spark.conf.get(key, None) for key in settings}
+        for key, value in settings.items():
+            self.spark.conf.set(key, value)
+        try:
+            yield
+        finally:
+            for key, old in before.items():
+                if old is None:
+                    self.spark.conf.unset(key)
+                else:
+                    self.spark.conf.set(key, old)
+
+    def _prepare(self, table: Table, undo: bool = True) -> None:
+        """Create the table from its contract, or verify the one that exists, before a write."""
+        if self.exists(table):
+            self._verify(table)
+        else:
+            if self.catalog is not None:
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.catalog}.{table.schema}")
+            marks = {**self.marks, GENERATION: uuid.uuid4().hex[:8]}
+            self.spark.sql(create_statement(table, self.identifier(table), marks))
+        if undo and table not in self._before:
+            pinned = self.versions.get(table.full_name)
+            self._before[table] = self._current_version(table) if pinned is None else pinned
+
+    def _verify(self, table: Table) -> None:
+        if table in self._properties:
+            return
+        # DESCRIBE DETAIL says the same, and more, by a job of some seconds.
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.identifier(table)}").collect()
+        properties = {row["key"]: row["value"] for row in rows}
+        where = f"table {table.full_name} at {self.identifier(table)}"
+        owner = properties.get(OWNER)
+        if owner != self.owner:
+            whose = "no configuration of this project" if owner is None else repr(owner)
+            raise ContractError(
+                f"{where} belongs to {whose}, not to configuration {self.owner!r}: "
+                "use another lakehouse root or catalog"
+            )
+        schema = self.spark.read.table(self.identifier(table)).schema
+        if differs := differences(table, schema, properties):
+            raise ContractError(
+                f"{where} differs from its contract: {'; '.join(differs)}. Alter or drop the "
+                "table; features and serving tables are made again by their stage"
+            )
+        self._properties[table] = properties
+
+    def _conform(self, table: Table, rows: DataFrame) -> DataFrame:
+        missing = [name for name in table.column_names if name not in rows.columns]
+        extra = [name for name in rows.columns if name not in table.column_names]
+        if missing or extra:
+            raise ContractError(
+                f"rows for {table.full_name} lack columns {missing} and have unknown {extra}"
+            )
+        return rows.select(*[F.col(column.name).cast(column.type) for column in table.columns])
+
+    def _written(self, table: Table) -> int:
+        """Pin the version just written; the number of rows that its commit added.
+
+        A replaced slice may share files with rows that stay: these are copied to new files.
+        """
+        last = self._last_commit(table)
+        self.versions[table.full_name] = last["version"]
+        metrics = last["operationMetrics"] or {}
+        return int(metrics.get("numOutputRows", 0)) - int(metrics.get("numCopiedRows", 0))
+
+    def _change(self, table: Table, write: Callable[[], object], metric: str) -> int:
+        """Make a commit and pin it; its figure for ``metric``, 0 where nothing was to be done."""
+        before = self._current_version(table)
+        write()
+        last = self._last_commit(table)
+        self.versions[table.full_name] = last["version"]
+        return int(last["operationMetrics"][metric]) if last["version"] > before else 0
+
+    def _current_version(self, table: Table) -> int:
+        return int(self._last_commit(table)["version"])
+
+    def _last_commit(self, table: Table) -> dict:
+        row = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 1").first()
+        assert row is not None
+        return row.asDict()
+
+    def _delta_table(self, table: Table) -> DeltaTable:
+        if self.root is not None:
+            return DeltaTable.forPath(self.spark, f"{self.root}/{table.schema}/{table.name}")
+        return DeltaTable.forName(self.spark, self.identifier(table))

@@ -1,0 +1,78 @@
+"""Files on whatever file system a path is on, as Hadoop knows them (disk, HDFS, S3, volumes)."""
+
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+
+class Files:
+    """A handful of operations on paths; small files only, the driver reads and writes them."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.spark = spark
+
+    def exists(self, path: str) -> bool:
+        target, system = self._open(path)
+        return bool(system.exists(target))
+
+    def is_folder(self, path: str) -> bool:
+        target, system = self._open(path)
+        return bool(system.exists(target)) and bool(system.getFileStatus(target).isDirectory())
+
+    def holds_any(self, folder: str) -> bool:
+        """Whether there is a file or folder in it."""
+        target, system = self._open(folder)
+        return bool(system.exists(target)) and len(system.listStatus(target)) > 0
+
+    def delete(self, path: str) -> None:
+        """Delete a file or folder, if it is there."""
+        target, system = self._open(path)
+        system.delete(target, True)
+
+    def read_text(self, path: str) -> str:
+        target, system = self._open(path)
+        stream = system.open(target)
+        try:
+            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()
+
+    def write_text(self, path: str, text: str) -> None:
+        target, system = self._open(path)
+        stream = system.create(target, True)
+        try:
+            stream.write(bytearray(text, "utf-8"))
+        finally:
+            stream.close()
+
+    def first_line(self, path: str, encoding: str = "UTF-8", comment: str = "") -> str:
+        """The first line that is neither empty nor a comment, decompressed where the file's name
+        says so; '' if there is none."""
+        target, system = self._open(path)
+        conf = self.spark._jsparkSession.sessionState().newHadoopConf()
+        codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(conf).getCodec(
+            target
+        )
+        stream = system.open(target)
+        try:
+            plain = stream if codec is None else codec.createInputStream(stream)
+            reader = self._jvm.java.io.InputStreamReader(plain, encoding)
+            lines = self._jvm.java.io.BufferedReader(reader)
+            while (line := lines.readLine()) is not None:
+                text = str(line).lstrip("\ufeff")
+                if text.strip() and not (comment and text.startswith(comment)):
+                    return text
+        finally:
+            stream.close()
+        return ""
+
+    @property
+    def _jvm(self) -> Any:
+        assert self.spark._jvm is not None
+        return self.spark._jvm
+
+    def _open(self, path: str) -> tuple[Any, Any]:
+        """A path and the file system that it is on."""
+        conf = self.spark._jsparkSession.sessionState().newHadoopConf()
+        target = self._jvm.org.apache.hadoop.fs.Path(path)
+        return target, target.getFileSystem(conf)

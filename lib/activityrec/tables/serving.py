@@ -1,0 +1,117 @@
+"""The contracts of the serving tables."""
+
+from activityrec.tables.contract import (
+    ACTIVITY_ID,
+    AS_OF,
+    RUN_ID,
+    USER_ID,
+    Column,
+    Table,
+    finite,
+    probability,
+)
+
+RECOMMENDATIONS = Table(
+    "serving",
+    "recommendations",
+    "The activities recommended to each user, best first.",
+    (
+        RUN_ID,
+        AS_OF,
+        USER_ID,
+        Column("rank", "INT", "place in the user's list, from 1", True, "rank >= 1"),
+        ACTIVITY_ID,
+        Column("score", "DOUBLE", "what the list is ordered by", True),
+        probability("probability", "probability of a response; NULL: no ranker was trained"),
+        Column("als_score", "DOUBLE", "score of the ALS retriever", True),
+        finite("affinity_products", "distinct eligible products that the user bought before"),
+        finite("affinity_amount", "money spent on these"),
+        Column("offers", "ARRAY<STRING>", "the user's best offers of the activity, best first",
+               True),
+        Column("products", "ARRAY<STRING>", "the user's best eligible products, best first", True),
+        Column("model", "STRING", "model and version that ordered the list", True),
+    ),
+    key=("run_id", "user_id", "activity_id"),
+    cluster_by=("run_id",),
+)  # fmt: skip
+
+AUDIENCES = Table(
+    "serving",
+    "audiences",
+    "The users of each live or planned activity, best first.",
+    (
+        RUN_ID,
+        AS_OF,
+        ACTIVITY_ID,
+        Column("rank", "INT", "place in the activity's audience, from 1", True, "rank >= 1"),
+        USER_ID,
+        Column("score", "DOUBLE", "what the audience is ordered by", True),
+        probability("probability", "probability of a response; NULL: no ranker was trained"),
+        Column("model", "STRING", "model and version that ordered it", True),
+    ),
+    key=("run_id", "activity_id", "user_id"),
+    cluster_by=("run_id",),
+)
+
+PUBLICATIONS = Table(
+    "serving",
+    "publications",
+    "One row makes a run the current one for readers: the latest by published_ts.",
+    (
+        RUN_ID,
+        AS_OF,
+        Column("published_ts", "TIMESTAMP", "when it was published", True, stats=True),
+        Column("model", "STRING", "model and version of its lists", True),
+        Column("users", "BIGINT", "users with a list", True),
+        Column("recommendations", "BIGINT", "rows of recommendations", True),
+        Column("audiences", "BIGINT", "rows of audiences", True),
+    ),
+    key=("run_id", "published_ts"),
+)
+
+METRICS = Table(
+    "serving",
+    "metrics",
+    "What the evaluation found.",
+    (
+        RUN_ID,
+        AS_OF,
+        Column("model", "STRING", "ranker, or the baseline beside it", True, stats=True),
+        Column("metric", "STRING", "name of the metric", True, stats=True),
+        Column("population", "STRING",
+               "all: every exposure in the horizon; closed: those whose response window closed "
+               "before the data end; lists: the lists made at as_of", True, stats=True),
+        Column("k", "INT", "length of the list that it looks at; NULL: none"),
+        Column("value", "DOUBLE", "its value; NULL: not defined, as without positives"),
+        Column("rows", "BIGINT", "exposures, or list rows, that it was computed from", True),
+        Column("positives", "BIGINT", "answered ones among them", True),
+        Column("groups", "BIGINT", "users or activities averaged over; NULL: pooled"),
+    ),
+    key=("run_id", "model", "metric", "population", "k"),
+    cluster_by=("run_id",),
+)  # fmt: skip
+
+SCORED_EXPOSURES = Table(
+    "serving",
+    "scored_exposures",
+    "Exposures after as_of with the scores that the frozen models gave them.",
+    (
+        RUN_ID,
+        AS_OF,
+        USER_ID,
+        ACTIVITY_ID,
+        Column("exposure_ts", "TIMESTAMP", "when it was shown or sent", True, stats=True),
+        Column("label", "INT", "1: answered inside the response window", True, "label IN (0, 1)"),
+        Column("censored", "BOOLEAN",
+               "the response window had not closed when the data end", True),
+        probability("ranker", "the ranker's probability"),
+        probability("popularity", "response rate of the activity's type"),
+        probability("past_rate", "the user's smoothed past response rate"),
+        Column("affinity", "DOUBLE", "money spent before on its eligible products"),
+        Column("als", "DOUBLE", "score of the ALS retriever"),
+    ),
+    key=("run_id", "user_id", "activity_id", "exposure_ts"),
+    cluster_by=("run_id",),
+)  # fmt: skip
+
+SERVING = (RECOMMENDATIONS, AUDIENCES, PUBLICATIONS, METRICS, SCORED_EXPOSURES)

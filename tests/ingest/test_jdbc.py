@@ -1,0 +1,142 @@
+"""A table of a real PostgreSQL as a source, followed by a watermark column."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from activityrec import tables
+from activityrec.errors import SourceError
+from activityrec.lakehouse import Lakehouse
+from tests.ingest.test_load import Shop, crashing
+
+pytestmark = pytest.mark.slow
+Sql = Callable[[str], None]
+
+
+def postgres_folder() -> Path | None:
+    """Where Debian or the PATH has PostgreSQL's programs."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    if on_path:
+        found.append(Path(on_path).resolve())
+    return found[-1].parent if found else None
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sql]]:
+    """The JDBC address of a server of its own, on loopback, and what runs SQL on it."""
+    programs = postgres_folder()
+    if programs is None:
+        assert not os.environ.get("CI"), "CI must have PostgreSQL"
+        pytest.skip("no PostgreSQL here: install Debian's package postgresql")
+    folder = tmp_path_factory.mktemp("postgres")
+    # It does not run as root.
+    as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+    if as_user:
+        for parent in [folder, *folder.parents][: len(folder.parents) - 1]:
+            parent.chmod(parent.stat().st_mode | 0o711)
+        shutil.chown(folder, "postgres")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def call(*command: str) -> None:
+        done = subprocess.run([*as_user, *command], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+    data = str(folder / "data")
+    call(str(programs / "initdb"), "-D", data, "-U", "shop", "--auth=trust", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -k {folder}"
+    start = [str(programs / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", options]
+    call(*start, "start")
+
+    def sql(text: str) -> None:
+        call(
+            str(programs / "psql"),
+            *["-h", "127.0.0.1", "-p", str(port), "-U", "shop", "-d", "postgres"],
+            *["-v", "ON_ERROR_STOP=1", "-qc", text],
+        )
+
+    try:
+        yield f"jdbc:postgresql://127.0.0.1:{port}/postgres?user=shop", sql
+    finally:
+        call(str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
+
+
+@pytest.fixture
+def orders(spark: SparkSession, tmp_path: Path, server: tuple[str, Sql]) -> tuple[Shop, Sql]:
+    """A shop whose events are the table ``orders``."""
+    address, sql = server
+    sql(
+        "DROP TABLE IF EXISTS orders; CREATE TABLE orders (id TEXT PRIMARY KEY, customer INT, "
+        "at TIMESTAMPTZ, paid NUMERIC(10, 2), changed_at TIMESTAMP)"
+    )
+    shop = Shop(spark, tmp_path)
+    shop.events = {
+        "name": "orders",
+        "format": "jdbc",
+        "load": "upsert",
+        "watermark": "changed_at",
+        "order_by": "changed_at",
+        "options": {"url": address, "dbtable": "orders", "password": "${SHOP_PASSWORD}",
+                    "driver": "org.postgresql.Driver"},
+        "columns": {"event_id": "id", "user_id": "customer", "event_type": "'buy'",
+                    "event_ts": "at", "amount": "paid"},
+    }  # fmt: skip
+    return shop, sql
+
+
+def insert(sql: Sql, name: str, paid: float, changed: str) -> None:
+    sql(
+        f"INSERT INTO orders VALUES ('{name}', 7, '2024-05-01 12:00:00+02', {paid}, '{changed}') "
+        f"ON CONFLICT (id) DO UPDATE SET paid = {paid}, changed_at = '{changed}'"
+    )
+
+
+def test_new_and_changed_rows_come_by_the_watermark(
+    orders: tuple[Shop, Sql], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, sql = orders
+    with pytest.raises(SourceError, match="environment variable SHOP_PASSWORD is not set"):
+        shop.load()
+    monkeypatch.setenv("SHOP_PASSWORD", "anything")
+    insert(sql, "a", 1, "2024-05-01 10:00:00")
+    insert(sql, "b", 1, "2024-05-01 11:00:00")
+    assert shop.load() == 2
+    insert(sql, "a", 2, "2024-05-01 12:00:00.123456")
+    insert(sql, "c", 1, "2024-05-01 11:00:00")  # committed late, at the old boundary
+    assert shop.load() == 2
+    assert shop.load() == 0
+    assert shop.amounts() == {"a": 2.0, "b": 1.0, "c": 1.0}
+    assert [b["watermark"] for b in shop.batches()][:2] == [
+        "2024-05-01 11:00:00",
+        "2024-05-01 12:00:00.123456",
+    ]
+    assert shop.batches()[1]["rows"] == 3, "the boundary is read again, the rest is not"
+
+
+def test_a_crash_before_the_commit_loads_the_same_range_again(
+    orders: tuple[Shop, Sql], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, sql = orders
+    monkeypatch.setenv("SHOP_PASSWORD", "anything")
+    insert(sql, "a", 1, "2024-05-01 10:00:00")
+    shop.load()
+    insert(sql, "a", 2, "2024-05-01 11:00:00")
+    insert(sql, "b", 2, "2024-05-01 11:00:00")
+    with monkeypatch.context() as patch:
+        patch.setattr(Lakehouse, "merge", crashing(Lakehouse.merge, "before"))
+        with pytest.raises(RuntimeError, match="crashed here"):
+            shop.load()
+    insert(sql, "c", 3, "2024-05-01 12:00:00")
+    shop.load()
+    shop.load()
+    assert shop.amounts() == {"a": 2.0, "b": 2.0, "c": 3.0}
+    assert len(shop.quarantine()) == 1
+    assert shop.ingestion().lakehouse.read(tables.BATCHES).count() >= 3
