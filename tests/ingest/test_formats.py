@@ -128,6 +128,7 @@ def test_an_unknown_zone_is_named(shop: Shop) -> None:
         shop.load()
 
 
+@pytest.mark.slow
 def test_an_expression_that_fails_on_a_row_is_named(shop: Shop) -> None:
     shop.events["columns"] = shop.events["columns"] | {"amount": "cast(paid as double)"}
     shop.write("1.json", event("a", "many"))
@@ -168,6 +169,7 @@ def test_a_delta_table_is_followed_with_its_changes(shop: Shop) -> None:
     assert shop.amounts() == {"a": 3.0, "b": 1.0, "c": 1.0}
 
 
+@pytest.mark.slow
 def test_a_delta_table_that_changed_without_a_feed_says_what_to_do(shop: Shop) -> None:
     path = str(shop.folder / "source")
     row = "'a' AS id, 'u1' AS user, 'buy' AS kind, '2024-05-01' AS at, '1' AS paid"

@@ -292,6 +292,7 @@ def test_a_key_is_looked_for_on_the_days_around_where_that_is_configured(
     assert search(tables.EVENTS, rows, None) == "true"
 
 
+@pytest.mark.slow
 def test_rows_pass_from_quarantine_once_rule_or_mapping_is_right(shop: Shop) -> None:
     shop.ingest = {"earliest": "2024-01-01"}
     shop.ingest["max_refused_share"] = 1
@@ -362,6 +363,7 @@ def crashing(method: Callable, when: str) -> Callable:
     return crash
 
 
+@pytest.mark.slow
 def crashing_for(method: Callable, table: Table) -> Callable:
     """Does its work, then fails, for one table."""
 

@@ -144,6 +144,7 @@ def test_list_metrics_follow_from_the_lists_and_what_was_answered(
     assert {row["groups"] for row in metrics} == {len(wanted)}
 
 
+@pytest.mark.slow
 def test_popularity_is_frozen_with_the_ranker(planted_run: Job) -> None:
     learnt = rows_of(planted_run, "training_examples").groupBy("activity_type")
     rates = {row[0]: row[1] for row in learnt.agg(F.avg("label")).collect()}
