@@ -13,6 +13,9 @@ from pathlib import Path
 
 import yaml
 
+from activityrec.config import Config
+from activityrec.ranking.inputs import default_inputs
+
 START = date(2024, 1, 1)
 AS_OF = date(2024, 5, 1)
 END = date(2024, 7, 1)
@@ -114,7 +117,7 @@ def configuration() -> dict:
     def source(name: str, /, **columns: str) -> dict:
         return {"format": "json", "path": f"{name}.json", "columns": columns}
 
-    return {
+    raw: dict = {
         "name": "planted",
         "lakehouse": {"root": "lakehouse"},
         "tracking": {"uri": "sqlite:///mlflow.db", "artifacts": "mlflow"},
@@ -173,3 +176,6 @@ def configuration() -> dict:
         "recommend": {"k": 3, "planning_days": 15, "audience_size": 20},
         "evaluate": {"horizon_days": 55, "k": [1, 3], "min_answers": 3},
     }
+    # 320 examples are too few for one-hot columns beside these.
+    raw["ranker"]["inputs"] = default_inputs(Config.model_validate(raw))
+    return raw

@@ -41,7 +41,7 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
     ),
     "unknown key of a source": (
         lambda raw: raw["sources"]["events"][1].update(file="x"),
-        ["sources.events.1.file: unknown key", "columns, format, load, name, options"],
+        ["sources.events.1.file: unknown key", "columns, flags, format, load, name, options"],
     ),
     "unknown table": (
         lambda raw: raw["sources"].update(coupons=[]),

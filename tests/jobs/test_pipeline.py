@@ -89,8 +89,7 @@ def test_the_ranker_finds_the_planted_signal_and_beats_the_baselines(planted_run
     assert value["ranker", "auc_within_activity"] > 0.8
     assert value["popularity", "auc_within_activity"] == 0.5
     for baseline in ("popularity", "past_rate", "als"):
-        mine, theirs = (value[name, "auc_within_activity"] for name in ("ranker", baseline))
-        assert mine > theirs
+        assert value["ranker", "auc"] > value[baseline, "auc"]
 
 
 def test_anyone_can_recompute_the_metrics(planted_run: Job) -> None:
