@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from activityrec.config import AttributesConfig, Config, RankerConfig
 from activityrec.errors import ConfigError, StateError
 from activityrec.job import Job
-from activityrec.ranking.inputs import one_hot_columns, ranker_inputs
+from activityrec.ranking.inputs import default_inputs, one_hot_columns
 from activityrec.ranking.pipeline import fit_ranker, logistic_of, probabilities
 from activityrec.tables import training_examples
 
@@ -131,7 +131,6 @@ def test_examples_of_one_kind_only_are_an_error(
 
 def test_default_inputs_resolve_and_are_never_null(planted_run: Job) -> None:
     config = planted_run.config
-    assert config.ranker.inputs == {}
     rows = planted_run.lakehouse.read(training_examples(config))
-    inputs = rows.selectExpr(*[f"{sql} AS {name}" for name, sql in ranker_inputs(config).items()])
+    inputs = rows.selectExpr(*[f"{sql} AS {name}" for name, sql in default_inputs(config).items()])
     assert inputs.dropna().count() == rows.count()
