@@ -132,8 +132,8 @@ def remember(lakehouse: Lakehouse, config: Config, plan: Plan) -> None:
         )
         for table in (*FOLLOWED, *_made(config))
     ]
-    schema = ", ".join(f"{c.name} {c.type}" for c in tables.PROGRESS.columns)
-    lakehouse.replace(tables.PROGRESS, lakehouse.spark.createDataFrame(rows, schema))
+    frame = lakehouse.spark.createDataFrame(rows, tables.PROGRESS.row_type)
+    lakehouse.replace(tables.PROGRESS, frame)
 
 
 def _made(config: Config) -> tuple[Table, ...]:

@@ -10,6 +10,8 @@ from activityrec.lakehouse import Lakehouse, Once
 from activityrec.tables import Table
 
 ERASED = "user_id: erased"
+FULL = "/full-"
+"""In the ``batch_id`` of full loads; a table has one group of full sources."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Batch:
     Attributes
     ----------
     once
-        Its writer, such as ``purchases/full``, and its number.
+        Its writer, such as ``purchases/full-1a2b3c4d``, and its number.
     load
         ``full``, ``append`` or ``upsert``.
     sources
@@ -56,11 +58,13 @@ class Batch:
         return f"table_name = '{self.table.name}' AND batch_id IN ({ids})"
 
 
-def last_batch(lakehouse: Lakehouse, table: Table, writer: str) -> Row | None:
-    """The last row of ``clean.batches`` of a writer; None if there is none."""
+def last_batch(lakehouse: Lakehouse, table: Table, writer: str, but: str = "") -> Row | None:
+    """The last row of ``clean.batches`` of a writer, leaving out the ``batch_id`` ``but``; None if
+    there is none."""
     if not lakehouse.exists(tables.BATCHES):
         return None
     mine = F.col("batch_id").startswith(f"{writer}/") & (F.col("table_name") == table.name)
+    mine = mine & (F.col("batch_id") != but)
     return lakehouse.read(tables.BATCHES).where(mine).orderBy(F.desc("batch_id")).first()
 
 
@@ -78,8 +82,7 @@ def held(lakehouse: Lakehouse, table: Table) -> DataFrame:
     """The clean table's rows; none where it is not there yet."""
     if lakehouse.exists(table):
         return lakehouse.read(table)
-    schema = ", ".join(f"{column.name} {column.type}" for column in table.columns)
-    return lakehouse.spark.createDataFrame([], schema)
+    return lakehouse.spark.createDataFrame([], table.row_type)
 
 
 def next_batch(lakehouse: Lakehouse, table: Table, writer: str) -> tuple[Once, Row | None]:

@@ -6,12 +6,11 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from activityrec.ingest.batch import FULL
 from activityrec.ingest.keys import superseded
 from activityrec.ingest.rules import also, comparable_column
 from activityrec.tables import Table
 
-FULL = "/full-"
-"""In the ``batch_id`` of full loads; a table has one group of full sources."""
 _NO_ORDER = -(2**63)
 """A row without an order is earlier than any that has one."""
 

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from activityrec import tables
 from activityrec.config import SourceConfig
 from activityrec.errors import ActivityRecError, SourceError, first_line
 from activityrec.ingest.batch import Batch, is_done, last_batch, next_batch
@@ -180,7 +179,9 @@ def _by_watermark(ingestion: Ingestion, table: Table, source: SourceConfig, hand
     lakehouse = ingestion.lakehouse
     writer = f"{source.label}/watermark-{lakehouse.create(table)}"
     once, dead = next_batch(lakehouse, table, writer)
-    low = _reached(ingestion, table, writer, dead)
+    again = dead["batch_id"] if dead else None
+    loaded = last_batch(lakehouse, table, writer, but=again or "")
+    low = loaded["watermark"] if loaded else None
     with failures_named(table, source):
         high = _highest(ingestion, source)
         raw = reader(ingestion.spark, source).load()
@@ -190,22 +191,9 @@ def _by_watermark(ingestion: Ingestion, table: Table, source: SourceConfig, hand
         if low is not None:
             new = new & (column >= F.lit(low).cast(kind))
         raw = raw.where(new | column.isNull()).withColumn("_file", F.lit(None).cast("string"))
-    again = dead["batch_id"] if dead else None
     handle(
         Batch(table, once, source.load, (source.label,), watermark=high or low, again=again), raw
     )
-
-
-def _reached(ingestion: Ingestion, table: Table, writer: str, dead: Row | None) -> str | None:
-    """The watermark that is loaded; None before the first load."""
-    if not ingestion.lakehouse.exists(tables.BATCHES):
-        return None
-    mine = F.col("batch_id").startswith(f"{writer}/") & (F.col("table_name") == table.name)
-    done = ingestion.lakehouse.read(tables.BATCHES).where(mine)
-    if dead is not None:
-        done = done.where(F.col("batch_id") != dead["batch_id"])
-    row = done.orderBy(F.desc("batch_id")).first()
-    return None if row is None else row["watermark"]
 
 
 def _highest(ingestion: Ingestion, source: SourceConfig) -> str | None:

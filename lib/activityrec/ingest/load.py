@@ -14,8 +14,7 @@ from activityrec import tables
 from activityrec.config import SourceConfig
 from activityrec.days import within
 from activityrec.errors import ContractError
-from activityrec.ingest.batch import Batch, held, next_batch
-from activityrec.ingest.compare import FULL
+from activityrec.ingest.batch import FULL, Batch, held, next_batch
 from activityrec.ingest.increments import load_new
 from activityrec.ingest.judge import (
     Ingestion,

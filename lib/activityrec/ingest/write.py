@@ -15,8 +15,8 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.errors import ContractError
-from activityrec.ingest.batch import ERASED, Batch, held
-from activityrec.ingest.compare import FULL, compare
+from activityrec.ingest.batch import ERASED, FULL, Batch, held
+from activityrec.ingest.compare import compare
 from activityrec.ingest.keys import SUPERSEDED, is_superseded
 from activityrec.ingest.rules import JSON_OPTIONS, as_json
 from activityrec.lakehouse import Lakehouse
@@ -69,12 +69,7 @@ def write_batch(
     rules = _rules(counted)
     read = sum(count for change, count in counts.items() if change != "removed")
     if not batch.replay:
-        broken = sum(
-            row["times"]
-            for row in counted
-            if row["_change"] == "refused" and not any(map(_is_no_fault, row["_reasons"]))
-        )
-        _check_share(batch, broken, read, rules, max_refused_share)
+        _check_share(batch, _faulty(counted), read, rules, max_refused_share)
     if counts["removed"] and not read:
         raise ContractError(
             f"table {table.name}, source {' and '.join(batch.sources)}: it has no rows, and would "
@@ -95,8 +90,17 @@ def write_batch(
     return counts
 
 
-def _is_no_fault(reason: str) -> bool:
-    return is_superseded(reason) or reason == ERASED
+def _faulty(counted: list[Row]) -> int:
+    """The rows that were refused for a fault of their own."""
+
+    def is_no_fault(reason: str) -> bool:
+        return is_superseded(reason) or reason == ERASED
+
+    return sum(
+        row["times"]
+        for row in counted
+        if row["_change"] == "refused" and not any(map(is_no_fault, row["_reasons"]))
+    )
 
 
 def _counts(counted: list[Row]) -> dict[str, int]:
@@ -237,9 +241,8 @@ def _write_counts(
         "rules": dict(rules),
         "watermark": batch.watermark,
     }
-    schema = ", ".join(f"{c.name} {c.type}" for c in tables.BATCHES.columns)
     row = lakehouse.spark.createDataFrame(
-        [tuple(values[name] for name in tables.BATCHES.column_names)], schema
+        [tuple(values[name] for name in tables.BATCHES.column_names)], tables.BATCHES.row_type
     )
     lakehouse.create(tables.BATCHES)
     if batch.again is not None:

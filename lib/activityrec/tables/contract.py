@@ -72,6 +72,11 @@ class Table:
         return [column.name for column in self.columns]
 
     @property
+    def row_type(self) -> str:
+        """Names and types of the columns, as Spark takes them for the schema of a frame."""
+        return ", ".join(f"{column.name} {column.type}" for column in self.columns)
+
+    @property
     def given(self) -> tuple[Column, ...]:
         """The columns that sources give: all but those that ingestion adds."""
         return tuple(column for column in self.columns if column not in LINEAGE)
