@@ -21,6 +21,7 @@ from activityrec.ingest.judge import (
     union,
     with_reasons,
 )
+from activityrec.ingest.keys import identified
 from activityrec.ingest.reading import read_all
 from activityrec.ingest.sources import map_rows
 from tests.planted import configuration
@@ -100,7 +101,7 @@ def judge(
             for place, source in enumerate(ingestion.sources(table))
         ]
         if frames and (given is None or table.name in given):
-            rows = union(frames).withColumn("_id", F.monotonically_increasing_id()).persist()
+            rows = identified(table, union(frames)).persist()
             rows = with_reasons(ingestion, table, rows)
             rows = judge_together(ingestion, table, rows, paths_of(spark, ()))
             found[table.name] = Judged(table.name, rows)

@@ -31,19 +31,28 @@ def superseded(table: Table) -> str:
     return f"{SUPERSEDED}another row has the same {', '.join(table.key)}"
 
 
+def identified(table: Table, rows: DataFrame) -> DataFrame:
+    """Add ``_id``, which tells rows apart, and ``_key``, equal for rows with one key."""
+    marks = {"_id": F.monotonically_increasing_id(), "_key": content_hash(_key(table))}
+    return rows.withColumns(marks)
+
+
+def _key(table: Table) -> list[Column]:
+    """The rows of an entity's sources complete each other, so there the source is part of it."""
+    return [F.col(name) for name in table.key] + ([F.col("_place")] if table.entity else [])
+
+
 def judge_keys(
     table: Table, rows: DataFrame, paths: DataFrame, keep: Keep = DataFrame.persist
 ) -> DataFrame:
     """Of good rows with one key keep one, the latest by ``_order``, then by file, then content.
 
     Of equal rows the first stays and counts the others in ``_copies``; those that differ from
-    the one that is kept are superseded. The rows of an entity's different sources complete each
-    other, so there the source is part of the key. ``_id`` tells rows apart.
+    the one that is kept are superseded. ``rows`` are
+    :func:`identified`.
     """
-    key = [F.col(name) for name in table.key] + ([F.col("_place")] if table.entity else [])
     good = F.col("_reasons").isNull()
-    hashes = {"_key": content_hash(key), "_content": content_hash(comparable(table))}
-    marked = rows.withColumns({name: F.when(good, value) for name, value in hashes.items()})
+    marked = rows.withColumn("_key", F.when(good, F.col("_key")))
     repeated = keep(marked.where(good).groupBy("_key").count().where("count > 1").select("_key"))
     number = repeated.count()
     if not number:
@@ -52,9 +61,10 @@ def judge_keys(
     if number <= BROADCAST_KEYS:
         repeated = F.broadcast(repeated)
     alone = marked.join(repeated, on="_key", how="left_anti")
-    several = _counted(marked.join(repeated, on="_key", how="left_semi"))
+    several = marked.join(repeated, on="_key", how="left_semi")
+    several = _counted(several.withColumn("_content", content_hash(comparable(table))))
     several = several.join(F.broadcast(paths), on="_file", how="left")
-    judged = keep(_latest_stays(table, several, key).select(rows.columns))
+    judged = keep(_latest_stays(table, several).select(rows.columns))
     return alone.select(rows.columns).unionByName(judged)
 
 
@@ -71,9 +81,9 @@ def _counted(rows: DataFrame) -> DataFrame:
     )
 
 
-def _latest_stays(table: Table, rows: DataFrame, key: list[Column]) -> DataFrame:
+def _latest_stays(table: Table, rows: DataFrame) -> DataFrame:
     latest = [F.desc_nulls_last("_order"), F.desc_nulls_last("_path"), F.col("_content")]
-    rank = F.row_number().over(Window.partitionBy(*key).orderBy(*latest))
+    rank = F.row_number().over(Window.partitionBy(*_key(table)).orderBy(*latest))
     loses = F.when(rank > 1, F.array(F.lit(superseded(table))))
     return rows.withColumn("_reasons", loses)
 

@@ -100,7 +100,7 @@ EVENTS = Table(
         an_id("event_id", "the event"),
         USER_ID,
         Column("event_type", "STRING", "view, purchase, comment, ...", True,
-               "event_type RLIKE '^[a-z][a-z0-9_]*$'", stats=True),
+               "event_type RLIKE '^[a-z][a-z0-9_]*$'"),
         Column("event_ts", "TIMESTAMP", "when it happened, UTC", True, stats=True, occurred=True),
         an_id("product_id", "the product that it concerns", False),
         an_id("activity_id", "the activity that it concerns", False),

@@ -1,6 +1,6 @@
 """What a contract is, and the columns that many tables share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -126,6 +126,7 @@ LINEAGE = (
     Column("source_order", "BIGINT",
            "the source's order_by: of two rows with one key the later one by it stays; timestamps "
            "in microseconds since 1970"),
-    BATCH_ID,
+    # Statistics of texts cost as much as to write them, and nobody reads rows by their load.
+    replace(BATCH_ID, stats=False),
 )  # fmt: skip
 """What ingestion adds to every clean row."""
