@@ -1,8 +1,7 @@
 """Delta tables by contract: where they are, whose they are, whether they are as declared."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -84,21 +83,6 @@ class DeltaTables:
         for table in tables:
             if self.exists(table):
                 self._verify(table)
-
-    @contextmanager
-    def settings(self, settings: Mapping[str, str]) -> Iterator[None]:
-        """Spark settings for the time of a block; then what they were before."""
-        before = {key: self.spark.conf.get(key, None) for key in settings}
-        for key, value in settings.items():
-            self.spark.conf.set(key, value)
-        try:
-            yield
-        finally:
-            for key, old in before.items():
-                if old is None:
-                    self.spark.conf.unset(key)
-                else:
-                    self.spark.conf.set(key, old)
 
     def _prepare(self, table: Table, undo: bool = True) -> None:
         """Create the table from its contract, or verify the one that exists, before a write."""

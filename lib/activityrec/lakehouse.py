@@ -17,6 +17,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.errors import StateError
+from activityrec.session import settings
 from activityrec.tables import Table
 from activityrec.upkeep import Upkeep
 
@@ -114,12 +115,12 @@ class Lakehouse(Upkeep):
             .whenMatchedUpdate("s._change = 'changed'", columns)
             .whenNotMatchedInsert("s._change = 'added'", columns)
         )
-        settings = {
+        named = {
             f"{_TXN}.txnAppId": once.writer,
             f"{_TXN}.txnVersion": str(once.number),
             "spark.databricks.delta.commitInfo.userMetadata": str(once),
         }
-        with self.settings(settings):
+        with settings(self.spark, named):
             merge.execute()
         self._written(table)
 

@@ -5,6 +5,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 
 from activityrec.delta_tables import DeltaTables
+from activityrec.session import settings
 from activityrec.tables import Table
 
 
@@ -44,11 +45,11 @@ class Upkeep(DeltaTables):
     def vacuum(self, table: Table, hours: int) -> None:
         """Remove the files that no version younger than ``hours`` needs."""
         # Without the first setting Delta takes the table's own retention instead of ours.
-        settings = {
+        ours = {
             "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
             "spark.databricks.delta.retentionDurationCheck.enabled": str(hours >= 168).lower(),
         }
-        with self.settings(settings):
+        with settings(self.spark, ours):
             self.spark.sql(f"VACUUM {self.identifier(table)} RETAIN {hours} HOURS")
         self.versions.pop(table.full_name, None)
 

@@ -29,6 +29,7 @@ from activityrec.ingest.keys import identified
 from activityrec.ingest.reading import FILE_FORMATS, read_all
 from activityrec.ingest.sources import check_sources, map_rows, name_failure
 from activityrec.ingest.write import write_batch
+from activityrec.session import settings
 from activityrec.tables import Table
 
 log = logging.getLogger("activityrec")
@@ -146,7 +147,7 @@ def load_batch(ingestion: Ingestion, batch: Batch, rows: DataFrame) -> int:
 
     try:
         # Everything from here on looks at the rows more than once; the source is read once.
-        with ingestion.lakehouse.settings(PLAIN_CACHE):
+        with settings(ingestion.spark, PLAIN_CACHE):
             rows = keep(identified(batch.table, rows))
         rows = with_reasons(ingestion, batch.table, rows, keep)
         days = None if batch.load == "full" else limits.key_search_days

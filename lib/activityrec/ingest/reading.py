@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import reduce
 from urllib.parse import unquote
 
@@ -16,11 +16,13 @@ from pyspark.sql.types import StringType, StructType
 from activityrec.config import SourceConfig
 from activityrec.errors import SourceError, first_line
 from activityrec.files import Files
+from activityrec.session import settings
 from activityrec.tables import Table
 
 FILE_FORMATS = frozenset({"csv", "json", "parquet", "orc", "avro", "xml", "text"})
 CORRUPT = "_corrupt_record"
 """Holds a line that is no CSV or JSON of the schema; NULL otherwise."""
+_TIME_ZONE = "spark.sql.session.timeZone"
 
 
 def read_all(spark: SparkSession, table: Table, source: SourceConfig) -> DataFrame:
@@ -140,18 +142,14 @@ def failures_named(table: Table, source: SourceConfig) -> Iterator[None]:
 @contextmanager
 def time_zone(spark: SparkSession, source: SourceConfig) -> Iterator[None]:
     """The source's zone for what is resolved inside: Spark binds casts to the session's zone."""
-    key = "spark.sql.session.timeZone"
-    before = spark.conf.get(key)
-    try:
-        spark.conf.set(key, source.time_zone or "UTC")
-    except PySparkException as error:
-        raise SourceError(
-            f"source {source.label}: time_zone {source.time_zone}: {first_line(error)}"
-        ) from None
-    try:
+    with ExitStack() as block:
+        try:
+            block.enter_context(settings(spark, {_TIME_ZONE: source.time_zone or "UTC"}))
+        except PySparkException as error:
+            raise SourceError(
+                f"source {source.label}: time_zone {source.time_zone}: {first_line(error)}"
+            ) from None
         yield
-    finally:
-        spark.conf.set(key, before or "UTC")
 
 
 def _option(source: SourceConfig, name: str, default: str) -> str:
