@@ -8,7 +8,7 @@ object writes the table itself.
 import errno
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,12 +105,11 @@ class Lakehouse(Upkeep):
             Condition on ``t``, the table, that every row to be changed or removed meets.
         """
         self._prepare(table, undo=False)
-        same_key = " AND ".join(f"t.{name} <=> s.{name}" for name in table.key)
         columns: dict[str, str | Column] = {name: f"s.{name}" for name in table.column_names}
         merge = (
             self._delta_table(table)
             .alias("t")
-            .merge(changes.alias("s"), f"{same_key} AND {where}")
+            .merge(changes.alias("s"), f"{table.same_key} AND {where}")
             .whenMatchedDelete("s._change = 'removed'")
             .whenMatchedUpdate("s._change = 'changed'", columns)
             .whenNotMatchedInsert("s._change = 'added'", columns)
@@ -123,16 +122,6 @@ class Lakehouse(Upkeep):
         with settings(self.spark, named):
             merge.execute()
         self._written(table)
-
-    def delete(self, table: Table, rows: DataFrame, key: Sequence[str]) -> int:
-        """Delete the rows whose ``key`` columns equal those of one of ``rows``; their number.
-
-        The Delta log then holds names of columns, never the values.
-        """
-        self._prepare(table)
-        same = " AND ".join(f"t.{name} <=> s.{name}" for name in key)
-        merge = self._delta_table(table).alias("t").merge(rows.distinct().alias("s"), same)
-        return self._change(table, merge.whenMatchedDelete().execute, "numTargetRowsDeleted")
 
     def committed(self, table: Table, once: str) -> bool:
         """Whether the commit of that name is in the table's history."""

@@ -15,19 +15,20 @@ class Upkeep(DeltaTables):
     def add_missing(self, table: Table, rows: DataFrame) -> int:
         """Add those of ``rows``, unique by key, whose key the table lacks; return their number."""
         self._prepare(table)
-        same_key = " AND ".join(f"t.{name} <=> s.{name}" for name in table.key)
         target, source = self._delta_table(table).alias("t"), self._conform(table, rows).alias("s")
-        merge = target.merge(source, same_key)
+        merge = target.merge(source, table.same_key)
         return self._change(table, merge.whenNotMatchedInsertAll().execute, "numTargetRowsInserted")
 
-    def erase(self, table: Table, rows: DataFrame, condition: str) -> int:
-        """Delete what meets a condition between ``t``, the table, and ``s``, one of ``rows``.
+    def erase(self, table: Table, rows: DataFrame, condition: str | None = None) -> int:
+        """Delete what meets a condition between ``t``, the table, and ``s``, one of ``rows``; by
+        default that they have the same key.
 
         Returns the number of rows deleted. The Delta log holds the condition, never the values
         of ``rows``. :meth:`all_or_nothing` does not bring back what was deleted.
         """
         self._verify(table)
-        merge = self._delta_table(table).alias("t").merge(rows.alias("s"), condition)
+        same = condition or table.same_key
+        merge = self._delta_table(table).alias("t").merge(rows.alias("s"), same)
         return self._change(table, merge.whenMatchedDelete().execute, "numTargetRowsDeleted")
 
     def purge(self, table: Table) -> None:

@@ -82,7 +82,7 @@ def write_batch(
     _write_clean(lakehouse, batch, compared, counts, search)
     if batch.replay:
         passed = compared.where("_change IN ('added', 'changed', 'copies')").select("_origin.*")
-        lakehouse.delete(tables.QUARANTINE, passed, tables.QUARANTINE.key)
+        lakehouse.erase(tables.QUARANTINE, passed.distinct())
     lakehouse.keep()
     _log(batch, counts, rules)
     if joined:

@@ -77,6 +77,11 @@ class Table:
         return ", ".join(f"{column.name} {column.type}" for column in self.columns)
 
     @property
+    def same_key(self) -> str:
+        """SQL condition: the rows ``t`` and ``s`` have the same key."""
+        return " AND ".join(f"t.{name} <=> s.{name}" for name in self.key)
+
+    @property
     def given(self) -> tuple[Column, ...]:
         """The columns that sources give: all but those that ingestion adds."""
         return tuple(column for column in self.columns if column not in LINEAGE)
