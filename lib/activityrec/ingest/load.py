@@ -138,7 +138,6 @@ def _load_increment(ingestion: Ingestion, table: Table, source: SourceConfig) ->
 
 def load_batch(ingestion: Ingestion, batch: Batch, rows: DataFrame) -> int:
     """Judge and write one load; the rows that it added, changed and removed."""
-    limits = ingestion.config.ingest
     kept: list[DataFrame] = []
 
     def keep(frame: DataFrame) -> DataFrame:
@@ -150,19 +149,11 @@ def load_batch(ingestion: Ingestion, batch: Batch, rows: DataFrame) -> int:
         with settings(ingestion.spark, PLAIN_CACHE):
             rows = keep(identified(batch.table, rows))
         rows = with_reasons(ingestion, batch.table, rows, keep)
-        days = None if batch.load == "full" else limits.key_search_days
+        days = None if batch.load == "full" else ingestion.config.ingest.key_search_days
         where = search(batch.table, rows, days)
         paths = paths_of(ingestion.spark, batch.files or ())
         judged = judge_together(ingestion, batch.table, rows, paths, keep)
-        counts = write_batch(
-            ingestion.lakehouse,
-            batch,
-            judged,
-            paths,
-            limits.max_refused_share,
-            where,
-            ingestion.now,
-        )
+        counts = write_batch(ingestion, batch, judged, paths, where, keep)
     finally:
         for frame in kept:
             frame.unpersist()

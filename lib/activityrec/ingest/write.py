@@ -7,7 +7,7 @@ it finds the name in the table's history.
 """
 
 import logging
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from pyspark.sql import DataFrame, Row
@@ -17,21 +17,43 @@ from activityrec import tables
 from activityrec.errors import ContractError
 from activityrec.ingest.batch import ERASED, FULL, Batch, held
 from activityrec.ingest.compare import compare
-from activityrec.ingest.keys import SUPERSEDED, is_superseded
+from activityrec.ingest.judge import Ingestion
+from activityrec.ingest.keys import SUPERSEDED, Keep, is_superseded
 from activityrec.ingest.rules import JSON_OPTIONS, as_json
 from activityrec.lakehouse import Lakehouse
 
 log = logging.getLogger("activityrec")
 
 
+@dataclass(frozen=True)
+class _Tally:
+    """What a load came to.
+
+    Attributes
+    ----------
+    read
+        Its rows.
+    faulty
+        Those that were refused for a fault of their own.
+    counts
+        Rows by what became of them.
+    rules
+        Rows by rule, most first.
+    """
+
+    read: int
+    faulty: int
+    counts: dict[str, int]
+    rules: dict[str, int]
+
+
 def write_batch(
-    lakehouse: Lakehouse,
+    ingestion: Ingestion,
     batch: Batch,
     rows: DataFrame,
     paths: DataFrame,
-    max_refused_share: float,
     search: str,
-    now: datetime,
+    keep: Keep,
 ) -> dict[str, int]:
     """Compare judged rows with the clean table and write what is new.
 
@@ -43,6 +65,8 @@ def write_batch(
         (_file, _path), for the ``file`` of quarantined rows.
     search
         SQL condition on ``t``, the clean table: where a key of ``rows`` can be.
+    keep
+        Persists what is looked at more than once.
 
     Returns
     -------
@@ -52,47 +76,41 @@ def write_batch(
     Raises
     ------
     ContractError
-        More than ``max_refused_share`` of the rows broke a rule (one that lost against another
-        row with its key, or is of an erased user, did not), or a full source has become empty.
-        Nothing is written then.
+        More than ``ingest.max_refused_share`` of the rows broke a rule (one that lost against
+        another row with its key, or is of an erased user, did not), or a full source has become
+        empty. Nothing is written then.
     """
-    table = batch.table
-    target = held(lakehouse, table)
+    lakehouse, now = ingestion.lakehouse, ingestion.now
     # In a replay the table's row is the newer one, unless the order says otherwise.
     load = "append" if batch.replay else batch.load
-    compared, joined = compare(table, rows, target, load, batch.sources, search)
-    compared = compared.persist() if joined else compared
+    target = held(lakehouse, batch.table)
+    compared, joined = compare(batch.table, rows, target, load, batch.sources, search)
+    if joined:
+        compared = keep(compared)
+    tally = _tally(compared)
+    _check(batch, tally, ingestion.config.ingest.max_refused_share)
+    # First of all: it tells the next run that there may be rows in quarantine already.
+    _write_counts(lakehouse, batch, tally, now)
+    _write_refused(lakehouse, batch, compared, paths, tally.counts, now)
+    lakehouse.keep()
+    _write_clean(lakehouse, batch, compared, tally.counts, search)
+    if batch.replay:
+        _leave_quarantine(lakehouse, compared)
+    lakehouse.keep()
+    _log(batch, tally)
+    return tally.counts
+
+
+def _tally(compared: DataFrame) -> _Tally:
     times = F.sum(F.coalesce("_copies", F.lit(0)) + 1).alias("times")
     what = compared.groupBy("_change", "_reasons", "_flags")
     counted = what.agg(F.count("*").alias("count"), times).collect()
     counts = _counts(counted)
-    rules = _rules(counted)
     read = sum(count for change, count in counts.items() if change != "removed")
-    if not batch.replay:
-        _check_share(batch, _faulty(counted), read, rules, max_refused_share)
-    if counts["removed"] and not read:
-        raise ContractError(
-            f"table {table.name}, source {' and '.join(batch.sources)}: it has no rows, and would "
-            f"empty the table of {counts['removed']:,}; if that is meant, drop the table"
-        )
-    # First of all: it tells the next run that there may be rows in quarantine already.
-    _write_counts(lakehouse, batch, read, counts, rules, now)
-    _write_refused(lakehouse, batch, compared, paths, counts, now)
-    lakehouse.keep()
-    _write_clean(lakehouse, batch, compared, counts, search)
-    if batch.replay:
-        passed = compared.where("_change IN ('added', 'changed', 'copies')").select("_origin.*")
-        lakehouse.erase(tables.QUARANTINE, passed.distinct())
-    lakehouse.keep()
-    _log(batch, counts, rules)
-    if joined:
-        compared.unpersist()
-    return counts
+    return _Tally(read, _faulty(counted), counts, _rules(counted))
 
 
 def _faulty(counted: list[Row]) -> int:
-    """The rows that were refused for a fault of their own."""
-
     def is_no_fault(reason: str) -> bool:
         return is_superseded(reason) or reason == ERASED
 
@@ -115,7 +133,6 @@ def _counts(counted: list[Row]) -> dict[str, int]:
 
 
 def _rules(counted: list[Row]) -> dict[str, int]:
-    """Rows by rule, most first."""
     found: dict[str, int] = {}
     for row in counted:
         broken = row["_reasons"] if row["_change"] == "refused" else ()
@@ -124,18 +141,21 @@ def _rules(counted: list[Row]) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
-def _check_share(
-    batch: Batch, refused: int, read: int, rules: Mapping[str, int], limit: float
-) -> None:
-    if not read or refused / read <= limit:
-        return
-    most = "; ".join(f"{rule} ({count:,} rows)" for rule, count in list(rules.items())[:3])
-    share = "none" if refused == read else f"only {read - refused:,}"
-    raise ContractError(
-        f"table {batch.table.name}, source {' and '.join(batch.sources)}: {share} of its "
-        f"{read:,} rows is valid, and ingest.max_refused_share is {limit:g}; nothing of it was "
-        f"written; most often {most}"
-    )
+def _check(batch: Batch, tally: _Tally, limit: float) -> None:
+    where = f"table {batch.table.name}, source {' and '.join(batch.sources)}"
+    read, faulty, removed = tally.read, tally.faulty, tally.counts["removed"]
+    if removed and not read:
+        raise ContractError(
+            f"{where}: it has no rows, and would empty the table of {removed:,}; if that is meant, "
+            "drop the table"
+        )
+    if not batch.replay and read and faulty / read > limit:
+        most = [f"{rule} ({count:,} rows)" for rule, count in list(tally.rules.items())[:3]]
+        share = "none" if faulty == read else f"only {read - faulty:,}"
+        raise ContractError(
+            f"{where}: {share} of its {read:,} rows is valid, and ingest.max_refused_share is "
+            f"{limit:g}; nothing of it was written; most often {'; '.join(most)}"
+        )
 
 
 def _write_refused(
@@ -221,14 +241,7 @@ def _older(batch: Batch, compared: DataFrame) -> DataFrame:
     )
 
 
-def _write_counts(
-    lakehouse: Lakehouse,
-    batch: Batch,
-    read: int,
-    counts: Mapping[str, int],
-    rules: Mapping[str, int],
-    now: datetime,
-) -> None:
+def _write_counts(lakehouse: Lakehouse, batch: Batch, tally: _Tally, now: datetime) -> None:
     values = {
         "batch_id": batch.batch_id,
         "table_name": batch.table.name,
@@ -236,9 +249,9 @@ def _write_counts(
         "load": "replay" if batch.replay else batch.load,
         "loaded_ts": now,
         "files": None if batch.files is None else len(batch.files),
-        "rows": read,
-        **counts,
-        "rules": dict(rules),
+        "rows": tally.read,
+        **tally.counts,
+        "rules": tally.rules,
         "watermark": batch.watermark,
     }
     row = lakehouse.spark.createDataFrame(
@@ -269,8 +282,14 @@ def _write_clean(
         lakehouse.append(batch.table, added.select(*columns), batch.once)
 
 
-def _log(batch: Batch, counts: Mapping[str, int], rules: Mapping[str, int]) -> None:
-    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+def _leave_quarantine(lakehouse: Lakehouse, compared: DataFrame) -> None:
+    """Take the rows of a replay that passed out of quarantine."""
+    passed = compared.where("_change IN ('added', 'changed', 'copies')").select("_origin.*")
+    lakehouse.erase(tables.QUARANTINE, passed.distinct())
+
+
+def _log(batch: Batch, tally: _Tally) -> None:
+    told = ", ".join(f"{count:,} {what}" for what, count in tally.counts.items() if count)
     log.info("%s from %s: %s", batch.table.name, ", ".join(batch.sources), told or "no rows")
-    for rule, count in rules.items():
+    for rule, count in tally.rules.items():
         log.info("%s: %s rows: %s", batch.table.name, f"{count:,}", rule)
