@@ -324,7 +324,7 @@ def test_tables_made_anew_and_lost_progress_lose_no_row(shop: Shop) -> None:
 POINTS = {
     "before anything": ("_write_counts", "before"),
     "after the counts": ("_write_counts", "after"),
-    "after quarantine, before the merge": ("_write_refused", "after"),
+    "after quarantine, before the merge": ("write_refused", "after"),
     "after the merge, before the checkpoint": ("_write_clean", "after"),
 }
 

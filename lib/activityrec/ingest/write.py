@@ -15,11 +15,11 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.errors import ContractError
-from activityrec.ingest.batch import ERASED, FULL, Batch, held
+from activityrec.ingest.batch import ERASED, Batch, held
 from activityrec.ingest.compare import compare
 from activityrec.ingest.judge import Ingestion
-from activityrec.ingest.keys import SUPERSEDED, Keep, is_superseded
-from activityrec.ingest.rules import JSON_OPTIONS, as_json
+from activityrec.ingest.keys import Keep, is_superseded
+from activityrec.ingest.quarantine import leave_quarantine, write_refused
 from activityrec.lakehouse import Lakehouse
 
 log = logging.getLogger("activityrec")
@@ -91,11 +91,11 @@ def write_batch(
     _check(batch, tally, ingestion.config.ingest.max_refused_share)
     # First of all: it tells the next run that there may be rows in quarantine already.
     _write_counts(lakehouse, batch, tally, now)
-    _write_refused(lakehouse, batch, compared, paths, tally.counts, now)
+    write_refused(lakehouse, batch, compared, paths, tally.counts, now)
     lakehouse.keep()
     _write_clean(lakehouse, batch, compared, tally.counts, search)
     if batch.replay:
-        _leave_quarantine(lakehouse, compared)
+        leave_quarantine(lakehouse, compared)
     lakehouse.keep()
     _log(batch, tally)
     return tally.counts
@@ -158,89 +158,6 @@ def _check(batch: Batch, tally: _Tally, limit: float) -> None:
         )
 
 
-def _write_refused(
-    lakehouse: Lakehouse,
-    batch: Batch,
-    compared: DataFrame,
-    paths: DataFrame,
-    counts: dict[str, int],
-    now: datetime,
-) -> None:
-    """Replace what this load, or the last full load of these sources, has in quarantine."""
-    where = batch.mine
-    if batch.load == "full" and not batch.replay:
-        writers = batch.once.writer.rsplit("-", 1)[0]
-        where = f"table_name = '{batch.table.name}' AND startswith(batch_id, '{writers}-')"
-    lakehouse.create(tables.QUARANTINE)
-    refused = 0 if batch.replay else counts["refused"]
-    may_be_there = batch.again is not None or (batch.load == "full" and not batch.replay)
-    if refused + counts["changed"] == 0 and not may_be_there:
-        return
-    frames = _older(batch, compared)
-    if not batch.replay:
-        frames = frames.unionByName(_refused(batch, compared, paths))
-    rows = (
-        frames.groupBy(*[name for name in frames.columns if name != "_times"])
-        .agg(F.sum("_times").alias("occurrences"))
-        .withColumns(
-            {
-                "table_name": F.lit(batch.table.name),
-                "batch_id": F.lit(batch.batch_id),
-                "loaded_ts": F.lit(now),
-            }
-        )
-    )
-    if may_be_there:
-        there = lakehouse.read(tables.QUARANTINE).where(where)
-        if batch.again is not None or not _same(rows.drop("batch_id", "loaded_ts"), there):
-            lakehouse.replace(tables.QUARANTINE, rows, where)
-    else:
-        lakehouse.append(tables.QUARANTINE, rows)
-
-
-def _same(left: DataFrame, right: DataFrame) -> bool:
-    right = right.select(left.columns)
-    return left.exceptAll(right).isEmpty() and right.exceptAll(left).isEmpty()
-
-
-def _refused(batch: Batch, compared: DataFrame, paths: DataFrame) -> DataFrame:
-    names = [column.name for column in batch.table.given]
-    row = F.coalesce("_row", as_json(names))
-    user = F.col("user_id") if "user_id" in names else F.lit(None).cast("string")
-    refused = compared.where("_change = 'refused'").join(F.broadcast(paths), on="_file", how="left")
-    return refused.select(
-        F.col("_source").alias("source"),
-        F.col("_path").alias("file"),
-        F.col("_reasons").alias("reasons"),
-        F.when(~F.col("_withheld"), row).alias("row"),
-        (F.col("_row").isNull() | F.col("_mapped")).alias("mapped"),
-        F.when(~F.col("_withheld"), user).alias("user_id"),
-        F.col("_order").alias("source_order"),
-        (F.coalesce("_copies", F.lit(0)) + 1).alias("_times"),
-    )
-
-
-def _older(batch: Batch, compared: DataFrame) -> DataFrame:
-    """The older versions that rows of this load replace; a snapshot's own are just gone."""
-    names = [column.name for column in batch.table.given]
-    replaced = compared.where("_change = 'changed'")
-    if batch.load == "full":
-        replaced = replaced.where(~F.col("_old.batch_id").contains(FULL))
-    old = F.struct(*[F.col(f"_old.{name}").alias(name) for name in names])
-    user = F.col("_old.user_id") if "user_id" in names else F.lit(None).cast("string")
-    reason = f"{SUPERSEDED}a later row has the same {', '.join(batch.table.key)}"
-    return replaced.select(
-        F.col("_old.source").alias("source"),
-        F.lit(None).cast("string").alias("file"),
-        F.array(F.lit(reason)).alias("reasons"),
-        F.to_json(old, JSON_OPTIONS).alias("row"),
-        F.lit(True).alias("mapped"),
-        user.alias("user_id"),
-        F.col("_old.source_order").alias("source_order"),
-        F.lit(1).alias("_times"),
-    )
-
-
 def _write_counts(lakehouse: Lakehouse, batch: Batch, tally: _Tally, now: datetime) -> None:
     values = {
         "batch_id": batch.batch_id,
@@ -280,12 +197,6 @@ def _write_clean(
     elif counts["added"]:
         added = compared.where("_change = 'added'").withColumns(marks)
         lakehouse.append(batch.table, added.select(*columns), batch.once)
-
-
-def _leave_quarantine(lakehouse: Lakehouse, compared: DataFrame) -> None:
-    """Take the rows of a replay that passed out of quarantine."""
-    passed = compared.where("_change IN ('added', 'changed', 'copies')").select("_origin.*")
-    lakehouse.erase(tables.QUARANTINE, passed.distinct())
 
 
 def _log(batch: Batch, tally: _Tally) -> None:
