@@ -178,6 +178,8 @@ def test_a_full_source_replaces_its_own_rows_and_no_others(shop: Shop) -> None:
     shop.more = [other]
     shop.write("1.json", event("a", "1"), event("b", "1"), event("x", "many"))
     shop.load()
+    # A full source by another name takes the place of the former ones.
+    shop.events["name"] = "export"
     shop.write("1.json", event("b", "2"), event("c", "1"))
     assert shop.load() == 3
     assert shop.amounts() == {"b": 2.0, "c": 1.0, "o": 9.0}

@@ -20,14 +20,16 @@ def write_refused(
     counts: dict[str, int],
     now: datetime,
 ) -> None:
-    """Replace what this load, or the last full load of these sources, has in quarantine."""
-    where = batch.mine
-    if batch.load == "full" and not batch.replay:
-        writers = batch.once.writer.rsplit("-", 1)[0]
-        where = f"table_name = '{batch.table.name}' AND startswith(batch_id, '{writers}-')"
+    """Replace what an attempt at this load left in quarantine, or the table's last full load.
+
+    That may have been of other sources: what they refused goes as their rows do.
+    """
+    full = batch.load == "full"
+    of_full = f"table_name = '{batch.table.name}' AND contains(batch_id, '{FULL}')"
+    where = of_full if full else batch.mine
     lakehouse.create(tables.QUARANTINE)
     refused = 0 if batch.replay else counts["refused"]
-    may_be_there = batch.again is not None or (batch.load == "full" and not batch.replay)
+    may_be_there = batch.again is not None or full
     if refused + counts["changed"] == 0 and not may_be_there:
         return
     frames = _older(batch, compared)
