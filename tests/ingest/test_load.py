@@ -301,6 +301,8 @@ def test_rows_pass_from_quarantine_once_rule_or_mapping_is_right(shop: Shop) -> 
     shop.write("1.json", event("a"), event("old", at="2023-05-01"), event("comma", "2,5"),
                event("hopeless", at="soon"), event("comma", "2,5"), event("b"))  # fmt: skip
     shop.load()
+    shop.write("2.json", event("comma", "2,5"))
+    shop.load()
     assert shop.replay()["events"] == 0
     shop.ingest = {"earliest": "2020-01-01"}
     shop.events["columns"] = COLUMNS | {"amount": "replace(paid, ',', '.')"}

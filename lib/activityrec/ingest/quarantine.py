@@ -56,7 +56,8 @@ def write_refused(
 
 def leave_quarantine(lakehouse: Lakehouse, compared: DataFrame) -> None:
     """Take the rows of a replay that passed out of quarantine."""
-    passed = compared.where("_change IN ('added', 'changed', 'copies')").select("_origin.*")
+    passed = compared.where("_change IN ('added', 'changed', 'copies')")
+    passed = passed.select(F.explode("_origins").alias("_origin")).select("_origin.*")
     lakehouse.erase(tables.QUARANTINE, passed.distinct())
 
 

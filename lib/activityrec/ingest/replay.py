@@ -3,7 +3,7 @@
 import logging
 from typing import cast
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
@@ -15,7 +15,7 @@ from activityrec.ingest.keyed import check_key
 from activityrec.ingest.keys import SUPERSEDED
 from activityrec.ingest.load import load_batch
 from activityrec.ingest.reading import CORRUPT, read_all
-from activityrec.ingest.rules import JSON_OPTIONS
+from activityrec.ingest.rules import JSON_OPTIONS, comparable, content_hash
 from activityrec.ingest.sources import MARKS, check_sources, map_rows, with_types
 from activityrec.tables import Table
 
@@ -69,7 +69,19 @@ def _replay(
     once, dead = next_batch(ingestion.lakehouse, table, writer)
     again = dead["batch_id"] if dead else None
     batch = Batch(table, once, source.load, (source.label,), again=again, replay=True)
-    return load_batch(ingestion, batch, union(judged))
+    return load_batch(ingestion, batch, _with_origins(table, union(judged)))
+
+
+def _with_origins(table: Table, rows: DataFrame) -> DataFrame:
+    """``_origins``: the key in quarantine of a row, and of all that equal it if it is good, since
+    only one of them is kept."""
+    good = F.col("_bad").isNull()
+    # Malformed lines are all equal, and there may be many.
+    same = F.when(good, content_hash(comparable(table))).otherwise(F.xxhash64("_origin"))
+    window = Window.partitionBy(good, same).rowsBetween(
+        Window.unboundedPreceding, Window.unboundedFollowing
+    )
+    return rows.withColumn("_origins", F.collect_set("_origin").over(window)).drop("_origin")
 
 
 def _sourced(
