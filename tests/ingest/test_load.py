@@ -394,6 +394,10 @@ def test_where_references_arrive_late_the_orphan_passes_on_replay(shop: Shop) ->
         raw["sources"]["exposures"][0] | {"path": str(sent), "load": "append"}
     ]
     raw["sources"]["activities"][0]["path"] = str(activities)
+    (shop.folder / "costs.json").write_text('{"activity": "a1", "cost": 5}')
+    costs = {"format": "json", "path": str(shop.folder / "costs.json")}
+    costs["columns"] = {"activity_id": "activity", "cost": "cost"}
+    raw["sources"]["activities"].append(costs)
     raw["lakehouse"] = {"root": str(shop.folder / "lakehouse")}
 
     def opened() -> Ingestion:
@@ -407,6 +411,9 @@ def test_where_references_arrive_late_the_orphan_passes_on_replay(shop: Shop) ->
     assert replay_quarantine(opened())["exposures"] == 1
     assert opened().lakehouse.read(tables.EXPOSURES).count() == 2
     assert opened().lakehouse.read(tables.QUARANTINE).isEmpty()
+    batches = [row for row in shop.batches() if row["table_name"] == "activities"]
+    counted = [(b["rows"], b["added"], b["copies"]) for b in batches]
+    assert counted == [(2, 1, 0), (3, 1, 1)], "the rows of both sources are counted"
 
 
 def test_events_are_needed(shop: Shop) -> None:

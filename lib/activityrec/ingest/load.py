@@ -149,11 +149,14 @@ def load_batch(ingestion: Ingestion, batch: Batch, rows: DataFrame) -> int:
         with settings(ingestion.spark, PLAIN_CACHE):
             rows = keep(identified(batch.table, rows))
         rows = with_reasons(ingestion, batch.table, rows, keep)
+        # Those of an entity's several sources are put together from here on.
+        together = batch.table.entity and len(batch.sources) > 1
+        read = rows.count() if together else None
         days = None if batch.load == "full" else ingestion.config.ingest.key_search_days
         where = search(batch.table, rows, days)
         paths = paths_of(ingestion.spark, batch.files or ())
         judged = judge_together(ingestion, batch.table, rows, paths, keep)
-        counts = write_batch(ingestion, batch, judged, paths, where, keep)
+        counts = write_batch(ingestion, batch, judged, read, paths, where, keep)
     finally:
         for frame in kept:
             frame.unpersist()

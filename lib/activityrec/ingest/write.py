@@ -51,6 +51,7 @@ def write_batch(
     ingestion: Ingestion,
     batch: Batch,
     rows: DataFrame,
+    read: int | None,
     paths: DataFrame,
     search: str,
     keep: Keep,
@@ -61,6 +62,8 @@ def write_batch(
     ----------
     rows
         Judged, see :mod:`activityrec.ingest.judge`; keys of good rows are unique.
+    read
+        How many they were before those with one key were put together; None where none was.
     paths
         (_file, _path), for the ``file`` of quarantined rows.
     search
@@ -87,7 +90,7 @@ def write_batch(
     compared, joined = compare(batch.table, rows, target, load, batch.sources, search)
     if joined:
         compared = keep(compared)
-    tally = _tally(compared)
+    tally = _tally(compared, read)
     _check(batch, tally, ingestion.config.ingest.max_refused_share)
     # First of all: it tells the next run that there may be rows in quarantine already.
     _write_counts(lakehouse, batch, tally, now)
@@ -101,12 +104,13 @@ def write_batch(
     return tally.counts
 
 
-def _tally(compared: DataFrame) -> _Tally:
+def _tally(compared: DataFrame, read: int | None) -> _Tally:
     times = F.sum(F.coalesce("_copies", F.lit(0)) + 1).alias("times")
     what = compared.groupBy("_change", "_reasons", "_flags")
     counted = what.agg(F.count("*").alias("count"), times).collect()
     counts = _counts(counted)
-    read = sum(count for change, count in counts.items() if change != "removed")
+    if read is None:
+        read = sum(count for change, count in counts.items() if change != "removed")
     return _Tally(read, _faulty(counted), counts, _rules(counted))
 
 

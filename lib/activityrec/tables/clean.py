@@ -173,7 +173,8 @@ QUARANTINE = Table(
 BATCHES = Table(
     "clean",
     "batches",
-    "What each load read, wrote and refused: rows = added + changed + copies + refused.",
+    "What each load read, wrote and refused: rows = added + changed + copies + refused, and "
+    "those that only completed a row of another source.",
     (
         BATCH_ID,
         _TABLE_NAME,
