@@ -122,6 +122,10 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
         lambda raw: raw["features"].update(affinity_types=["answer"]),
         ["features.affinity_types", "purchase"],
     ),
+    "retention of a table that a full source fills again": (
+        lambda raw: raw.update(maintain={"retention_days": {"clean.exposures": 30}}),
+        ["maintain.retention_days names clean.exposures", "source sent has load full"],
+    ),
 }
 
 

@@ -90,7 +90,7 @@ def test_what_the_time_of_a_row_is() -> None:
 
 @pytest.mark.parametrize("name", ["clean.users", "events", "serving.recommendations"])
 def test_a_table_without_a_time_is_refused(spark: SparkSession, tmp_path: Path, name: str) -> None:
-    job = job_at(spark, tmp_path, retention_days={"clean.events": 30, name: 30})
+    job = job_at(spark, tmp_path, retention_days={"clean.quarantine": 30, name: 30})
     with pytest.raises(ConfigError) as caught:
         maintain.run(job)
     message = str(caught.value)

@@ -184,3 +184,16 @@ class Config(Section):
         if purchase_type is not None and purchase_type not in self.features.affinity_types:
             raise ValueError(f"features.affinity_types must hold the purchase_type {purchase_type}")
         return self
+
+    @model_validator(mode="after")
+    def _stays_deleted(self) -> "Config":
+        """Of the tables whose rows age: what a full source still has would be back at each load."""
+        for table in ("events", "exposures"):
+            full = [s.label for s in getattr(self.sources, table) if s.load == "full"]
+            if full and f"clean.{table}" in self.maintain.retention_days:
+                raise ValueError(
+                    f"maintain.retention_days names clean.{table}, whose source {full[0]} has load "
+                    "full: rows deleted would be back at the next load; keep old rows out by the "
+                    "source's where, or give it load append or upsert"
+                )
+        return self

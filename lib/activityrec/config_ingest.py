@@ -167,7 +167,8 @@ class PrivacyConfig(Section):
 
 class MaintainConfig(Section):
     """Housekeeping: rows older than ``retention_days`` (by table, such as ``clean.quarantine``)
-    are deleted, files that no version younger than ``vacuum_hours`` needs are removed."""
+    are deleted, files that no version younger than ``vacuum_hours`` needs are removed. Tables with
+    a ``full`` source hold what that has, and cannot be among ``retention_days``."""
 
     retention_days: dict[str, Days] = {}
     vacuum_hours: Annotated[int, Field(ge=0)] = 168
