@@ -125,6 +125,7 @@ def test_a_crash_before_the_commit_loads_the_same_range_again(
     orders: tuple[Shop, Sql], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, sql = orders
+    shop.events["options"]["dbtable"] = "(SELECT * FROM orders WHERE paid > 0) o"
     monkeypatch.setenv("SHOP_PASSWORD", "anything")
     insert(sql, "a", 1, "2024-05-01 10:00:00")
     shop.load()

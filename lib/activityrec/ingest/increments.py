@@ -197,13 +197,16 @@ def _by_watermark(ingestion: Ingestion, table: Table, source: SourceConfig, hand
 
 
 def _highest(ingestion: Ingestion, source: SourceConfig) -> str | None:
-    """The highest watermark, found by the database."""
+    """The highest watermark, found by the database.
+
+    Oracle knows no AS before the name of a sub-query, and the others do without.
+    """
     options = options_of(source)
     query = options.pop("query", None)
-    table = f"({query}) AS of_source" if query else options.pop("dbtable")
+    table = f"({query}) of_source" if query else options.pop("dbtable")
     for key in ("partitionColumn", "lowerBound", "upperBound", "numPartitions"):
         options.pop(key, None)
-    asked = f"(SELECT max({source.watermark}) AS high FROM {table}) AS highest"
+    asked = f"(SELECT max({source.watermark}) AS high FROM {table}) highest"
     rows = ingestion.spark.read.format("jdbc").options(**options, dbtable=asked).load()
     row = rows.select(F.col("high").cast("string")).first()
     return None if row is None else row["high"]
