@@ -1,4 +1,4 @@
-"""Compare parameters of ALS and of the ranker on validation windows inside the training set.
+"""Compare parameters of retrievers and of the ranker on validation windows inside the training set.
 
 Every window trains on the exposures whose response window closed before its first day, and
 validates on those sent from that day on; all of them closed before --as-of, so nothing that
@@ -16,23 +16,32 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
-from activityrec.config import AlsConfig, Config
+from activityrec.config import Config
 from activityrec.evaluation.metrics import exposure_metrics
-from activityrec.features.history import read_history
+from activityrec.features.history import before, read_history
 from activityrec.features.outcomes import outcomes
 from activityrec.job import Job, main
 from activityrec.ranking.pipeline import fit_ranker, probabilities
-from activityrec.retrieval.als import activity_vectors, als_scores, fit_als
+from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.interactions import interactions
+from activityrec.retrieval.numbers import number_ids
+from activityrec.retrieval.pairs import calendar, pair_scores
+from activityrec.retrieval.protocol import Known
+from activityrec.retrieval.registry import RETRIEVERS
 
-ALS_GRID = [
-    {"rank": rank, "alpha": alpha, "reg": reg}
-    for rank, alpha, reg in [
-        (8, 10, 0.1), (16, 10, 0.1), (32, 10, 0.1),
-        (16, 1, 0.1), (16, 40, 0.1), (16, 10, 0.01), (16, 10, 1.0),
-    ]
+RETRIEVER_GRID: list[tuple[str, dict[str, object]]] = [
+    *[
+        ("als", {"rank": rank, "alpha": alpha, "reg": reg})
+        for rank, alpha, reg in [
+            (8, 10, 0.1), (16, 10, 0.1), (32, 10, 0.1),
+            (16, 1, 0.1), (16, 40, 0.1), (16, 10, 0.01), (16, 10, 1.0),
+        ]
+    ],
+    *[("item_knn", {"neighbours": n, "shrinkage": s}) for n, s in [(50, 10.0), (200, 10.0)]],
+    ("history", {}),
 ]  # fmt: skip
 RANKER_GRID = [0.001, 0.003, 0.0088, 0.03, 0.1]
+KEY = ["snapshot_date", "user_id", "activity_id"]
 METRICS = ["auc", "auc_within_activity", "auc_within_user", "average_precision", "log_loss"]
 
 
@@ -42,7 +51,7 @@ def validate(job: Job) -> None:
     scored = chain(
         baselines(examples, windows),
         ranker_scores(job.config, examples, windows),
-        als_grid_scores(job, examples, windows),
+        retriever_scores(job, examples, windows),
     )
     found: dict[str, list[dict[str, float]]] = {}
     for name, _, rows in scored:
@@ -81,9 +90,10 @@ def validation(examples: DataFrame, window: date) -> DataFrame:
 def ranker_scores(
     config: Config, examples: DataFrame, windows: list[date]
 ) -> Iterator[tuple[str, date, DataFrame]]:
-    with_als = {"als": "als_score", **config.ranker.inputs}
+    retrievers = {name: f"{name}_score" for name in config.retrieval.weights}
+    with_scores = {**config.ranker.inputs, **retrievers}
     variants = [(f"ranker reg={reg}", {"reg": reg}) for reg in RANKER_GRID]
-    variants.append(("ranker with als", {"inputs": with_als}))
+    variants.append(("ranker with the retrievers' scores", {"inputs": with_scores}))
     for name, change in variants:
         changed = config.ranker.model_copy(update=change)
         for window in windows:
@@ -99,23 +109,35 @@ def baselines(examples: DataFrame, windows: list[date]) -> Iterator[tuple[str, d
             yield name, window, validation(examples, window).withColumn("score", F.col(column))
 
 
-def als_grid_scores(
+def retriever_scores(
     job: Job, examples: DataFrame, windows: list[date]
 ) -> Iterator[tuple[str, date, DataFrame]]:
+    """Each retriever fitted at the window's first day, on the examples from that day on."""
+    config = job.config
     daily = job.lakehouse.read(tables.USER_DAILY)
     products = job.lakehouse.read(tables.ACTIVITY_PRODUCTS)
+    when = calendar(job.lakehouse.read(tables.ACTIVITIES), config.recommend.planning_days)
     for window in windows:
-        rows = interactions(daily, window, job.config.interactions)
-        for change in ALS_GRID:
-            als: AlsConfig = job.config.als.model_copy(update=change)
-            fit = fit_als(rows, window, als)
-            vectors = activity_vectors(fit.items, products, als.own_factor_prior)
-            pairs = validation(examples, window).drop("als_score")
-            scored = als_scores(
-                pairs.withColumn("fitted_date", F.lit(window)), fit.users, vectors
-            ).withColumn("score", F.col("als_score"))
-            name = "als " + " ".join(f"{key}={value}" for key, value in change.items())
-            yield name, window, scored
+        rows = interactions(daily, window, config.interactions).persist()
+        known = Known(window, rows, number_ids(rows), daily.where(before("event_date", window)))
+        pairs = validation(examples, window).select(*KEY, "label", "exposure_ts")
+        for name, change in RETRIEVER_GRID:
+            section = getattr(config.retrieval, name).model_copy(update=change)
+            vectors = RETRIEVERS[name](known, section)
+            marks = {"fitted_date": F.lit(window), "retriever": F.lit(name)}
+            scores = pair_scores(
+                pairs.select(*KEY).distinct(),
+                [window],
+                vectors.users.withColumns(marks),
+                activity_vectors(
+                    vectors.items.withColumns(marks), products, config.retrieval.own_prior
+                ),
+                when,
+                [name],
+            )
+            scored = pairs.join(scores, on=KEY, how="inner")
+            label = " ".join([name, *(f"{key}={value}" for key, value in change.items())])
+            yield label, window, scored.withColumn("score", F.col(f"{name}_score"))
 
 
 if __name__ == "__main__":

@@ -86,16 +86,19 @@ def of_lists(job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | 
     asked = serving.only(answered.select("user_id").distinct())
     scored = with_popularity(scored_candidates(asked, sides(asked)), learnt)
     affinity = affinity_amount(job.config.features).alias("affinity")
-    candidates = scored.select("user_id", "activity_id", "als_score", "popularity", affinity)
+    retrievers = {name: f"{name}_score" for name in job.config.retrieval.weights}
+    candidates = scored.select(
+        "user_id", "activity_id", "popularity", affinity, "list_score", *retrievers.values()
+    )
     candidates = candidates.persist()
     relevant = answered.join(
         candidates.select("user_id", "activity_id"), on=["user_id", "activity_id"], how="left_semi"
     )
-    baselines = {"popularity": "popularity", "affinity": "affinity", "als": "als_score"}
-    if serving.ranker is None:
-        del baselines["als"]
-    name = "als" if serving.ranker is None else "ranker"
-    lists = ranked_by(candidates, baselines).unionByName(
+    orders = {"popularity": "popularity", "affinity": "affinity", **retrievers}
+    if serving.ranker is not None and len(retrievers) > 1:
+        orders["retrieval"] = "list_score"
+    name = "retrieval" if serving.ranker is None else "ranker"
+    lists = ranked_by(candidates, orders).unionByName(
         made.select(F.lit(name).alias("model"), "user_id", "activity_id", "rank")
     )
     ks = [k for k in job.config.evaluate.k if k <= job.config.recommend.k]

@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 from activityrec import tables
 from activityrec.ingest import check_as_of
 from activityrec.job import Job, main
+from activityrec.retrieval.pairs import score_map
 from activityrec.serving.anonymity import group_size, large_groups
 from activityrec.serving.candidates import scored_candidates, sides
 from activityrec.serving.lists import audiences, ranked_lists
@@ -28,9 +29,8 @@ def run(job: Job) -> dict[str, int]:
         f"affinity_{what}": F.col(f"{kind}_eligible_{what}") if kind else F.lit(None)
         for what in ("products", "amount")
     }
-    listed = candidates.withColumns(bought).select(
-        "user_id", "activity_id", "score", "probability", "als_score", *bought
-    )
+    marked = candidates.withColumns(bought | {"scores": score_map(config.retrieval)})
+    listed = marked.select("user_id", "activity_id", "score", "probability", "scores", *bought)
     limits = config.recommend
     ranked = ranked_lists(listed, limits.k, limits.audience_size).persist()
     marks = {

@@ -1,22 +1,28 @@
-"""Train: features → ALS factors, training_examples and the ranker; both models in MLflow."""
+"""Train: features → vectors of retrievers, training_examples, the ranker; models in MLflow."""
 
 from datetime import date, timedelta
 from functools import reduce
 from typing import cast
 
+from pyspark.ml import PipelineModel
 from pyspark.ml.classification import BinaryLogisticRegressionTrainingSummary
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.errors import StateError
-from activityrec.features.history import between, first_day, read_history
+from activityrec.features.history import before, between, first_day, read_history
 from activityrec.features.outcomes import outcomes
+from activityrec.features.snapshots import exposed_pairs
 from activityrec.job import Job, main
 from activityrec.ranking.examples import examples
 from activityrec.ranking.pipeline import coefficients, fit_ranker, logistic_of
-from activityrec.retrieval.als import activity_vectors, fit_als, fit_dates, number_ids
+from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.interactions import interactions
+from activityrec.retrieval.numbers import number_ids
+from activityrec.retrieval.pairs import calendar, pair_scores
+from activityrec.retrieval.protocol import Known, Vectors
+from activityrec.retrieval.registry import fit_dates, fit_retrievers
 
 
 def run(job: Job) -> dict[str, int]:
@@ -27,55 +33,70 @@ def run(job: Job) -> dict[str, int]:
     closed = between(known, start, as_of).where(F.col("closes_ts") <= F.lit(as_of)).persist()
     first = closed.agg(F.to_date(F.min("exposure_ts"))).first()
 
-    dates = fit_dates(as_of, first[0] if first else None, config.als.refit_days)
+    dates = fit_dates(as_of, first[0] if first else None, config.retrieval.refit_days)
     with lakehouse.checkpoints():
-        written = train_als(job, dates)
+        written = train_retrievers(job, dates)
     if closed.isEmpty():
         return written | {"training_examples": 0}
     return written | train_ranker(job, closed, dates)
 
 
-def train_als(job: Job, dates: list[date]) -> dict[str, int]:
-    """Fit ALS as of each date; the last one, of the whole history, is registered."""
+def train_retrievers(job: Job, dates: list[date]) -> dict[str, int]:
+    """Fit the retrievers as of each date; the last fit, of the whole history, is registered."""
     lakehouse, config = job.lakehouse, job.config
     daily = lakehouse.read(tables.USER_DAILY)
     # Who and what is known at as_of covers every earlier day.
     numbers = number_ids(interactions(daily, job.as_of, config.interactions))
-    fits = []
+    fits: dict[tuple[date, str], Vectors] = {}
     for day in dates:
         rows = interactions(daily, day, config.interactions)
         if day == job.as_of or not rows.isEmpty():
-            fits.append(fit_als(rows, day, config.als, numbers))
+            known = Known(day, rows, numbers, daily.where(before("event_date", day)))
+            for name, vectors in fit_retrievers(known, config.retrieval).items():
+                fits[day, name] = vectors
     fitted = "fitted_date IN ({})".format(", ".join(f"'{day}'" for day in dates))
-    users = reduce(DataFrame.unionByName, [fit.users for fit in fits])
-    items = reduce(DataFrame.unionByName, [fit.items for fit in fits])
+    users = reduce(DataFrame.unionByName, [marked(v.users, *key) for key, v in fits.items()])
+    items = reduce(DataFrame.unionByName, [marked(v.items, *key) for key, v in fits.items()])
     written = {
         "user_vectors": lakehouse.replace(tables.USER_VECTORS, users, fitted),
         "item_vectors": lakehouse.replace(tables.ITEM_VECTORS, items, fitted),
     }
-    params = config.als.model_dump() | {"half_life_days": config.interactions.half_life_days}
-    with job.tracking.run(f"{job.run_id} als", job.as_of, params, lakehouse.reads):
+    models = [v.model for (day, _), v in fits.items() if day == job.as_of and v.model is not None]
+    params = {"half_life_days": config.interactions.half_life_days}
+    for name in config.retrieval.weights:
+        params |= {f"{name}.{key}": value for key, value in getattr(config.retrieval, name)}
+    with job.tracking.run(f"{job.run_id} retrieval", job.as_of, params, lakehouse.reads):
         job.tracking.log_metrics({name: float(count) for name, count in written.items()})
-        job.tracking.register("als", fits[-1].model, job.as_of)
+        job.tracking.register("retrieval", PipelineModel(list(models)), job.as_of)
     return written
+
+
+def marked(vectors: DataFrame, day: date, retriever: str) -> DataFrame:
+    return vectors.withColumns({"fitted_date": F.lit(day), "retriever": F.lit(retriever)})
 
 
 def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int]:
     """Assemble the point-in-time training set and fit the ranker on it."""
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
-    vectors = activity_vectors(
-        lakehouse.read(tables.ITEM_VECTORS).where(F.col("fitted_date").isin(fits)),
-        lakehouse.read(tables.ACTIVITY_PRODUCTS),
-        config.als.own_factor_prior,
+    known = F.col("fitted_date").isin(fits)
+    scores = pair_scores(
+        exposed_pairs(closed),
+        fits,
+        lakehouse.read(tables.USER_VECTORS).where(known),
+        activity_vectors(
+            lakehouse.read(tables.ITEM_VECTORS).where(known),
+            lakehouse.read(tables.ACTIVITY_PRODUCTS),
+            config.retrieval.own_prior,
+        ),
+        calendar(lakehouse.read(tables.ACTIVITIES), config.recommend.planning_days),
+        list(config.retrieval.weights),
     )
     learnt = examples(
         closed,
         lakehouse.read(tables.user_features(config)),
         lakehouse.read(tables.activity_features(config)),
         lakehouse.read(tables.user_activity_features(config.features)),
-        fits,
-        lakehouse.read(tables.USER_VECTORS).where(F.col("fitted_date").isin(fits)),
-        vectors,
+        scores,
     )
     table = tables.training_examples(config)
     count = lakehouse.replace(

@@ -5,6 +5,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from activityrec import tables
 from activityrec.config import Config
 from activityrec.errors import StateError
 from activityrec.features.daily import user_daily
@@ -62,17 +63,16 @@ def serving_of(
         snapshots=snapshots,
         users=snapshots.users().persist(),
         activities=snapshots.activities().persist(),
-        user_vectors=_vectors(spark, day, "user_id STRING, vector ARRAY<FLOAT>", user_vectors),
-        item_vectors=spark.createDataFrame([], "item_kind STRING, item_id STRING"),
-        activity_vectors=_vectors(
-            spark, day, "activity_id STRING, vector ARRAY<DOUBLE>", activity_vectors
-        ),
+        user_vectors=_vectors(spark, day, "user_id", user_vectors),
+        item_vectors=spark.createDataFrame([], tables.ITEM_VECTORS.row_type),
+        activity_vectors=_vectors(spark, day, "activity_id", activity_vectors),
         ranker=None,
     )
 
 
 def _vectors(
-    spark: SparkSession, day: date, schema: str, vectors: dict[str, list[float]]
+    spark: SparkSession, day: date, key: str, vectors: dict[str, list[float]]
 ) -> DataFrame:
-    rows = [(day, name, vector) for name, vector in vectors.items()]
-    return spark.createDataFrame(rows, f"fitted_date DATE, {schema}")
+    rows = [(day, "als", name, None, vector) for name, vector in vectors.items()]
+    schema = f"fitted_date DATE, retriever STRING, {key} STRING, indices ARRAY<INT>, "
+    return spark.createDataFrame(rows, f"{schema} vector ARRAY<FLOAT>")

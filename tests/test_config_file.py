@@ -36,8 +36,8 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
         ["recomend: unknown key", "allowed: ", "recommend"],
     ),
     "unknown key of a section": (
-        lambda raw: raw["als"].update(factors=8),
-        ["als.factors: unknown key", "alpha, blocks, max_iter", "rank"],
+        lambda raw: raw["retrieval"]["als"].update(factors=8),
+        ["retrieval.als.factors: unknown key", "alpha, blocks, items, max_iter", "rank"],
     ),
     "unknown key of a source": (
         lambda raw: raw["sources"]["events"][1].update(file="x"),
@@ -48,12 +48,12 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
         ["sources.coupons: unknown key", "activity_products"],
     ),
     "wrong type": (
-        lambda raw: raw["als"].update(rank="many"),
-        ["als.rank: ", "valid integer", "'many'"],
+        lambda raw: raw["retrieval"]["als"].update(rank="many"),
+        ["retrieval.als.rank: ", "valid integer", "'many'"],
     ),
     "list instead of a section": (
-        lambda raw: raw.update(als=[1, 2]),
-        ["als: ", "alpha, blocks, max_iter"],
+        lambda raw: raw["retrieval"].update(als=[1, 2]),
+        ["retrieval.als: ", "alpha, blocks, items, max_iter"],
     ),
     "out of range": (
         lambda raw: raw["features"]["windows"].append(0),
@@ -142,11 +142,11 @@ def test_a_wrong_value_is_refused_by_file_key_and_what_is_allowed(
 
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     def change(raw: dict[str, Any]) -> None:
-        raw["als"]["rank"] = 0
+        raw["retrieval"]["als"]["rank"] = 0
         raw["rankr"] = {}
 
     message = refusal(write(tmp_path, change))
-    assert "als.rank: " in message
+    assert "retrieval.als.rank: " in message
     assert "rankr: unknown key" in message
 
 
@@ -163,7 +163,7 @@ def test_the_value_of_an_option_stays_out_of_the_message(tmp_path: Path) -> None
 
 def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "shop.yaml"
-    path.write_text("name: shop\nals:\n  rank: 8\n  seed: 1\n  rank: 9\n", encoding="utf-8")
+    path.write_text("name: shop\nranker:\n  rank: 8\n  seed: 1\n  rank: 9\n", encoding="utf-8")
     message = refusal(path)
     assert message.startswith(f"{path}: ")
     assert "line 5: key 'rank' given twice" in message
@@ -174,8 +174,8 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     [
         ("name: [shop", "not valid YAML"),
         ("? [a, b]\n: 1\n", "not valid YAML"),
-        ("just words", "expected a mapping with the keys als, attributes, evaluate"),
-        ("", "expected a mapping with the keys als, attributes, evaluate"),
+        ("just words", "expected a mapping with the keys attributes, evaluate, features"),
+        ("", "expected a mapping with the keys attributes, evaluate, features"),
         ("1: shop\n", "1: "),
     ],
 )

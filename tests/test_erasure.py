@@ -23,9 +23,10 @@ from activityrec.errors import ConfigError, ContractError, PrivacyError
 from activityrec.ingest.privacy import Protection
 from activityrec.job import Job, open_job, run_stages
 from activityrec.lakehouse import Lakehouse
-from activityrec.retrieval.als import fit_als
+from activityrec.retrieval.methods.als import fit_als
 from activityrec.tables import Table
 from tests.planted import configuration
+from tests.retrieval.boards import known
 
 KEY = "a key for tests, of more than 32 bytes"
 GONE, STAYS = "forget-me-7f3a9", "keep-me-b81c2"
@@ -74,7 +75,7 @@ ABOUT: dict[Table, dict[str, Any]] = {
     tables.USER_VECTORS: {"fitted_date": DAY, "vector": [1.0, 2.0]},
     tables.RECOMMENDATIONS: {
         "run_id": "r1", "as_of": DAY, "rank": 1, "activity_id": "a1", "score": 0.5,
-        "als_score": 0.5, "offers": [], "products": [], "model": "m/1",
+        "scores": {"als": 0.5}, "offers": [], "products": [], "model": "m/1",
     },
     tables.AUDIENCES: {
         "run_id": "r1", "as_of": DAY, "activity_id": "a1", "rank": 1, "score": 0.5, "model": "m/1",
@@ -252,10 +253,8 @@ def test_a_catalog_is_cleaned_as_paths_are(spark: SparkSession, tmp_path: Path) 
 def test_models_hold_nobody(spark: SparkSession, tmp_path: Path) -> None:
     """And so there is nothing in MLflow's store to be erased."""
     bought = [(user, "product", f"p{p}", 1.0) for user in (GONE, STAYS) for p in range(3)]
-    rows = spark.createDataFrame(
-        bought, "user_id STRING, item_kind STRING, item_id STRING, weight DOUBLE"
-    )
-    fit = fit_als(rows, DAY, AlsConfig(rank=2, max_iter=1, blocks=1))
+    fit = fit_als(known(spark, bought), AlsConfig(rank=2, max_iter=1, blocks=1))
+    assert fit.model is not None
     address = mlflow.get_tracking_uri()
     tracking = job_at(spark, tmp_path).tracking
     with tracking.run("shop als", DAY, AlsConfig().model_dump(), {"clean.events": 1}):

@@ -123,5 +123,5 @@ def test_a_training_example_holds_every_feature_once() -> None:
     of_user = tables.user_features(CONFIG).column_names
     of_activity = tables.activity_features(CONFIG).column_names
     crossed = tables.user_activity_features(FEATURES).column_names
-    assert {*of_user, *of_activity, *crossed, "label", "als_score"} <= set(names)
+    assert {*of_user, *of_activity, *crossed, "label", "als_score", "als_rank"} <= set(names)
     assert len(set(names)) == len(names)

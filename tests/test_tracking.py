@@ -15,9 +15,10 @@ from pyspark.testing import assertDataFrameEqual
 
 from activityrec.config import AlsConfig, Config
 from activityrec.errors import StateError
-from activityrec.retrieval.als import fit_als
+from activityrec.retrieval.methods.als import fit_als
 from activityrec.tracking import Tracking
 from tests.planted import configuration
+from tests.retrieval.boards import known
 
 MAY, JUNE = date(2024, 5, 1), date(2024, 6, 1)
 VERSIONS = {"clean.events": 3}
@@ -108,12 +109,10 @@ def test_a_registered_als_holds_factors_of_items_and_none_of_users(
     bought = [
         (f"u{u}", "product", f"p{p}", 1.0) for u in range(6) for p in range(4) if u % 2 == p % 2
     ]
-    rows = spark.createDataFrame(
-        bought, "user_id STRING, item_kind STRING, item_id STRING, weight DOUBLE"
-    )
-    fit = fit_als(rows, MAY, AlsConfig(rank=2, max_iter=2, blocks=1))
+    fit = fit_als(known(spark, bought), AlsConfig(rank=2, max_iter=2, blocks=1))
     assert fit.users.count() == 6
     ours = tracking(tmp_path, "shop")
+    assert fit.model is not None
     with ours.run("shop-20240501 als", MAY, {}, {}):
         ours.register("als", fit.model, MAY)
     files = [path for path in tmp_path.rglob("*.parquet") if "userFactors" in path.parts]

@@ -16,6 +16,13 @@ from activityrec.config_ingest import (
     SourceConfig,
     SourcesConfig,
 )
+from activityrec.config_retrieval import (
+    AlsConfig,
+    EaseConfig,
+    HistoryConfig,
+    ItemKnnConfig,
+    RetrievalConfig,
+)
 
 __all__ = [
     "AlsConfig",
@@ -23,10 +30,13 @@ __all__ = [
     "AttributeConfig",
     "AttributesConfig",
     "Config",
+    "EaseConfig",
     "EvaluateConfig",
     "FeaturesConfig",
+    "HistoryConfig",
     "IngestConfig",
     "InteractionsConfig",
+    "ItemKnnConfig",
     "LakehouseConfig",
     "MaintainConfig",
     "PrivacyConfig",
@@ -34,6 +44,7 @@ __all__ = [
     "RankerConfig",
     "RecommendConfig",
     "ResponseConfig",
+    "RetrievalConfig",
     "SourceConfig",
     "SourcesConfig",
     "TrackingConfig",
@@ -95,19 +106,6 @@ class FeaturesConfig(Section):
     type_rate_prior: Annotated[float, Field(gt=0)] = 20.0
 
 
-class AlsConfig(Section):
-    """MLlib's implicit ALS (Hu, Koren, Volinsky 2008), and the pooling of activity vectors."""
-
-    rank: Annotated[int, Field(ge=1, le=512)] = 32
-    max_iter: Annotated[int, Field(ge=1)] = 8
-    reg: Annotated[float, Field(ge=0)] = 0.1
-    alpha: Annotated[float, Field(ge=0)] = 10.0
-    blocks: Annotated[int, Field(ge=1)] = 4
-    seed: int = 17
-    refit_days: Days = 60
-    own_factor_prior: Annotated[float, Field(ge=0)] = 50.0
-
-
 class RankerConfig(Section):
     """MLlib's logistic regression, and the examples that it learns from.
 
@@ -160,7 +158,7 @@ class Config(Section):
     response: ResponseConfig
     interactions: InteractionsConfig
     features: FeaturesConfig
-    als: AlsConfig = AlsConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
     ranker: RankerConfig = RankerConfig()
     recommend: RecommendConfig = RecommendConfig()
     evaluate: EvaluateConfig = EvaluateConfig()

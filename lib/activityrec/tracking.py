@@ -41,7 +41,7 @@ class Tracking:
         self.experiment = config.name
 
     def model_name(self, part: str) -> str:
-        """Registered name of a part: ``als`` or ``ranker``."""
+        """Registered name of a part: ``retrieval`` or ``ranker``."""
         return f"{self.experiment}-{part}"
 
     @contextmanager

@@ -34,12 +34,13 @@ def computed(spark: SparkSession, exposures: dict[str, np.ndarray]) -> dict[str,
 
 def _scored(spark: SparkSession, data: dict[str, np.ndarray]) -> DataFrame:
     rows = [
-        (f"u{u}", f"a{a}", place, int(label), False, float(score), None, None, None, None)
+        (f"u{u}", f"a{a}", place, int(label), False, float(score), None, None, None, {})
         for place, (u, a, label, score) in enumerate(zip(*data.values(), strict=True))
     ]
     schema = (
         "user_id STRING, activity_id STRING, exposure_ts INT, label INT, censored BOOLEAN, "
-        "ranker DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, als DOUBLE"
+        "ranker DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, "
+        "scores MAP<STRING, DOUBLE>"
     )
     return spark.createDataFrame(rows, schema)
 
@@ -97,10 +98,11 @@ def test_undefined_metrics_are_null_not_zero(spark: SparkSession) -> None:
 
 
 def test_models_without_probabilities_have_no_log_loss(spark: SparkSession) -> None:
-    rows = [("u1", "a1", 0, 1, False, None, 0.2, None, 40.0, 1.2)]
+    rows = [("u1", "a1", 0, 1, False, None, 0.2, None, 40.0, {"als": 1.2})]
     schema = (
         "user_id STRING, activity_id STRING, exposure_ts INT, label INT, censored BOOLEAN, "
-        "ranker DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, als DOUBLE"
+        "ranker DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, "
+        "scores MAP<STRING, DOUBLE>"
     )
     found = exposure_metrics(long_scores(spark.createDataFrame(rows, schema)), 0.5, 1).collect()
     assert {row["model"] for row in found if row["metric"] == "log_loss"} == {"popularity"}

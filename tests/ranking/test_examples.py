@@ -1,14 +1,11 @@
-"""An example knows the snapshot of its day, and the last factors before it."""
+"""An example knows the snapshot of its day, and what the retrievers said on it."""
 
-from datetime import date, datetime
+from datetime import datetime
 
 import pytest
 from pyspark.sql import Row, SparkSession
 
 from activityrec.ranking.examples import examples
-
-MARCH, APRIL, MAY = date(2024, 3, 1), date(2024, 4, 1), date(2024, 5, 1)
-FITS = [MAY, MARCH, APRIL]
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +35,13 @@ def found(spark: SparkSession) -> dict[datetime, Row]:
         [(day, "u", "a", day.day * 10.0) for day in days],
         "snapshot_date DATE, user_id STRING, activity_id STRING, amount DOUBLE",
     )
-    vectors = spark.createDataFrame(
-        [(fit, [float(fit.month)]) for fit in FITS], "fitted_date DATE, vector ARRAY<FLOAT>"
-    )
+    scores = pairs.selectExpr("snapshot_date", "user_id", "activity_id", "amount / 2 AS als_score")
     rows = examples(
         outcomes,
         users,
         activities,
         pairs,
-        FITS,
-        vectors.selectExpr("fitted_date", "'u' AS user_id", "vector"),
-        vectors.selectExpr("fitted_date", "'a' AS activity_id", "array(10D) AS vector"),
+        scores,
     ).collect()
     assert len(rows) == len(times)
     return {row["exposure_ts"]: row for row in rows}
@@ -58,15 +51,9 @@ def test_features_are_those_of_the_day_of_the_exposure(found: dict[datetime, Row
     for exposure, row in found.items():
         assert row["snapshot_date"] == exposure.date()
         assert (row["shown"], row["amount"]) == (exposure.day, exposure.day * 10.0)
+        assert row["als_score"] == exposure.day * 5.0
         assert row["activity_type"] == "gift"
 
 
 def test_the_label_says_whether_it_was_answered(found: dict[datetime, Row]) -> None:
     assert [row["label"] for _, row in sorted(found.items())] == [0, 0, 1, 1, 0]
-
-
-def test_als_scores_come_from_the_last_fit_by_the_day_of_the_exposure(
-    found: dict[datetime, Row],
-) -> None:
-    # Before the first fit nothing is known; a fit of the same day knew nothing of that day.
-    assert [row["als_score"] for _, row in sorted(found.items())] == [0.0, 30.0, 30.0, 40.0, 40.0]

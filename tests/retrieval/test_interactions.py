@@ -36,3 +36,28 @@ def test_an_event_counts_for_the_product_and_the_activity_that_it_concerns(
             ("v", "product", "p"): log1p(2 / 2),
         }
     )
+
+
+def test_interactions_weigh_types_and_fade(spark: SparkSession) -> None:
+    daily = spark.createDataFrame(
+        [
+            (date(2024, 2, 29), "u", "buy", "p", None, 2),
+            (date(2024, 2, 20), "u", "buy", "p", None, 4),
+            (date(2024, 2, 20), "u", "answer", None, "a", 1),
+            (date(2024, 2, 20), "u", "look", "p", None, 9),
+            (date(2024, 3, 1), "u", "buy", "p", None, 100),
+        ],
+        "event_date DATE, user_id STRING, event_type STRING, product_id STRING, "
+        "activity_id STRING, events BIGINT",
+    )
+    config = InteractionsConfig(weights={"buy": 1.0, "answer": 3.0}, half_life_days=9)
+    rows = interactions(daily, date(2024, 3, 1), config).collect()
+    found = {(row["item_kind"], row["item_id"]): row["weight"] for row in rows}
+    fresh = 2 ** (-1 / 9)
+    faded = 2 ** (-10 / 9)
+    assert found == pytest.approx(
+        {
+            ("product", "p"): log1p(2 * fresh + 4 * faded),
+            ("activity", "a"): log1p(3 * faded),
+        }
+    )

@@ -4,7 +4,14 @@ import numpy as np
 import pyarrow as pa
 
 from activityrec.features.affinity import ActivitySide, Ragged, sparse_products
-from activityrec.retrieval.kernel import LiveActivities, allowed, als_block, candidate_mapper, top
+from activityrec.retrieval.kernel import (
+    LiveActivities,
+    allowed,
+    candidate_mapper,
+    proposed,
+    top,
+)
+from activityrec.retrieval.scores import ActivitySideVectors
 
 RANDOM = np.random.default_rng(5)
 
@@ -43,11 +50,36 @@ def test_top_breaks_ties_by_column_and_never_returns_a_masked_cell() -> None:
     assert len(rows) == 7
 
 
+def test_top_is_that_of_a_full_sort() -> None:
+    scores = RANDOM.integers(0, 6, size=(200, 30)).astype(float)
+    scores[:100] += RANDOM.random((100, 30))
+    mask = RANDOM.random(scores.shape) < 0.7
+    mask[5] = False
+    for n in (1, 4, 29, 30, 50):
+        order = np.argsort(np.where(mask, -scores, np.inf), axis=1, kind="stable")[:, :n]
+        wanted = [(r, c) for r, row in enumerate(order) for c in row if mask[r, c]]
+        rows, columns = top(scores, mask, n)
+        assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == wanted
+
+
+def test_each_retriever_proposes_its_part_and_the_blend_fills_the_rest() -> None:
+    first = np.array([[9.0, 8, 0, 0, 0, 0], [9, 8, 0, 0, 0, 0]])
+    second = np.array([[0.0, 0, 0, 0, 8, 9], [9, 8, 0, 0, 0, 0]])
+    order = np.array([[0.0, 0, 5, 4, 0, 0], [0, 0, 5, 4, 3, 0]])
+    mask = np.array([[True] * 6, [True, True, False, True, True, True]])
+    kept = proposed({"a": first, "b": second}, order, mask, 4)
+    np.testing.assert_array_equal(
+        kept, [[True, True, False, False, True, True], [True, True, False, True, True, False]]
+    )
+    assert proposed({"a": first}, order, mask, 4) is mask
+
+
 def _live() -> LiveActivities:
     nothing = Ragged(np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64))
     return LiveActivities(
         ActivitySide(("a", "b", "c"), nothing, nothing),
-        np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32),
+        {"als": ActivitySideVectors.dense(np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32))},
+        {"als": 1.0},
         np.array([0.1, 0.9, 0.5]),
         np.array([-1, 0, 1]),
     )
@@ -58,6 +90,7 @@ def _users() -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             pa.array(["known", "unknown", "answered", "outsider"]),
+            pa.array([None] * 4, pa.list_(pa.int32())),
             pa.array([[2.0, 1.0], None, [2.0, 1.0], [2.0, 1.0]], pa.list_(pa.float32())),
             pa.array([[], [], [2], []], pa.list_(pa.int32())),
             pa.array([[], [], [], [0, 1]], pa.list_(pa.int32())),
@@ -65,8 +98,8 @@ def _users() -> pa.RecordBatch:
             pa.array([[]] * 4, pa.list_(pa.struct([("category_no", pa.int32())]))),
             pa.array([{"_": 0}] * 4, pa.struct([("_", pa.int32())])),
         ],
-        names=["user_id", "vector", "answered_activities", "outside_targets", "by_product",
-               "by_category", "totals"],
+        names=["user_id", "als_indices", "als_vector", "answered_activities", "outside_targets",
+               "by_product", "by_category", "totals"],
     )  # fmt: skip
 
 
@@ -77,13 +110,11 @@ def test_masks_leave_out_what_was_answered_and_other_target_groups() -> None:
     )
 
 
-def test_a_slice_of_a_batch_is_masked_and_scored_by_its_own_rows() -> None:
+def test_a_slice_of_a_batch_is_masked_by_its_own_rows() -> None:
     part = _users().slice(2, 2)
     np.testing.assert_array_equal(
         allowed(part, _live()), [[True, True, False], [True, False, False]]
     )
-    vectors = _users().slice(1, 2).column("vector")
-    np.testing.assert_allclose(als_block(vectors, _live().vectors), [[0, 0, 0], [2, 1, 3]])
 
 
 def test_candidates_are_best_first_and_unknown_users_get_the_popular_ones() -> None:

@@ -74,14 +74,14 @@ def test_while_no_exposure_has_closed_als_orders_the_lists(
     spark: SparkSession, planted_config: Config
 ) -> None:
     """``train`` registers no ranker then, and running it again would not help."""
-    serving, champion = load_serving(job(spark, planted_config, ("als",)))
-    assert (serving.ranker, champion.name) == (None, "shop-als")
+    serving, champion = load_serving(job(spark, planted_config, ("retrieval",)))
+    assert (serving.ranker, champion.name) == (None, "shop-retrieval")
 
 
 def test_a_ranker_that_was_trained_with_the_factors_orders_them(
     spark: SparkSession, planted_config: Config
 ) -> None:
-    ours = job(spark, planted_config, ("als", "ranker"), **example(FITTED))
+    ours = job(spark, planted_config, ("retrieval", "ranker"), **example(FITTED))
     serving, champion = load_serving(ours)
     assert (serving.ranker, champion.name) == ("the model", "shop-ranker")
     assert [row["vector"] for row in serving.item_vectors.collect()] == [[20.0]], "its own fit"
@@ -89,7 +89,7 @@ def test_a_ranker_that_was_trained_with_the_factors_orders_them(
 
 def test_a_ranker_that_is_gone_is_an_error(spark: SparkSession, planted_config: Config) -> None:
     with pytest.raises(StateError, match="shop-ranker has no champion: run train first"):
-        load_serving(job(spark, planted_config, ("als",), **example(FITTED)))
+        load_serving(job(spark, planted_config, ("retrieval",), **example(FITTED)))
 
 
 def test_a_day_without_features_or_factors_says_what_to_run(
@@ -97,9 +97,9 @@ def test_a_day_without_features_or_factors_says_what_to_run(
 ) -> None:
     other_day = [{"user_id": "u", "snapshot_date": FITTED}]
     with pytest.raises(StateError, match="no snapshot of 2024-05-01 .* run features at it first"):
-        load_serving(job(spark, planted_config, ("als",), user_features=other_day))
+        load_serving(job(spark, planted_config, ("retrieval",), user_features=other_day))
     with pytest.raises(StateError, match="no fit of 2024-04-20, the champion's: run train"):
-        load_serving(job(spark, planted_config, ("als",), item_vectors=[]))
+        load_serving(job(spark, planted_config, ("retrieval",), item_vectors=[]))
 
 
 def test_a_snapshot_of_exposed_users_alone_is_not_served(
@@ -108,4 +108,4 @@ def test_a_snapshot_of_exposed_users_alone_is_not_served(
     """What is left of a day's snapshot once ``features`` has run at a later one."""
     users = [{"user_id": "u"}, {"user_id": "not exposed on that day"}]
     with pytest.raises(StateError, match="no snapshot of 2024-05-01 with every user"):
-        load_serving(job(spark, planted_config, ("als",), users=users))
+        load_serving(job(spark, planted_config, ("retrieval",), users=users))

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 from pyspark.sql import SparkSession
 
+from activityrec import tables
 from activityrec.config import FeaturesConfig
 from activityrec.features.pairs import eligible_items, histories
 from activityrec.serving.offers import catalogue, with_best_offers
@@ -37,13 +38,18 @@ def best(spark: SparkSession) -> dict[tuple[str, str], tuple[list[str], list[str
         "activity_id STRING, events BIGINT, quantity DOUBLE, amount DOUBLE",
     )  # fmt: skip
     vectors = spark.createDataFrame(
-        [("product", "p1", 9, [0.9, 0.0]), ("product", "p2", 5, [0.5, 0.5]),
-         ("product", "p3", 2, [0.0, 0.9]), ("product", "p4", 7, [0.1, 0.1])],
-        "item_kind STRING, item_id STRING, users BIGINT, vector ARRAY<FLOAT>",
+        [(DAY, retriever, "product", item, users, None, vector)
+         for retriever, part in (("als", 1.0), ("other", -9.0))
+         for item, users, vector in (
+             ("p1", 9, [0.9 * part, 0.0]), ("p2", 5, [0.5 * part, 0.5]),
+             ("p3", 2, [0.0, 0.9 * part]), ("p4", 7, [0.1, 0.1]))],
+        tables.ITEM_VECTORS.row_type,
     )  # fmt: skip
     users = spark.createDataFrame(
-        [("taste", [1.0, 0.2]), ("loyal", [1.0, 0.0])], "user_id STRING, vector ARRAY<FLOAT>"
-    )
+        [(DAY, "als", "taste", None, [1.0, 0.2]), (DAY, "als", "loyal", None, [1.0, 0.0]),
+         (DAY, "other", "loyal", None, [7.0, 0.0])],
+        tables.USER_VECTORS.row_type,
+    )  # fmt: skip
     who = ["taste", "loyal", "stranger"]
     population = spark.createDataFrame(
         [(DAY, user) for user in who], "snapshot_date DATE, user_id STRING"

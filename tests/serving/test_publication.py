@@ -67,12 +67,17 @@ def lakehouse(spark: SparkSession, planted_config: Config, tmp_path) -> Lakehous
 
 def _write(lakehouse: Lakehouse, table: tables.Table, rows: DataFrame, where: str = "true") -> None:
     """Rows with whatever columns a test does not care about filled in."""
-    fillers = {"score": 0.5, "als_score": 0.1, "model": "m/1", "source": "s", "batch_id": "s/0"}
+    fillers = {
+        "score": 0.5,
+        "model": "m/1",
+        "source": "s",
+        "batch_id": "s/0",
+    }
     for column in table.columns:
         if column.name not in rows.columns:
-            value = (
-                F.array() if column.type.startswith("ARRAY") else F.lit(fillers.get(column.name))
-            )
+            empty = {"ARRAY": F.array(), "MAP": F.create_map()}
+            kind = column.type.partition("<")[0]
+            value = empty.get(kind, F.lit(fillers.get(column.name)))
             rows = rows.withColumn(column.name, value.cast(column.type))
     lakehouse.replace(table, rows, where)
 

@@ -12,6 +12,7 @@ from activityrec.features.outcomes import outcomes
 from activityrec.features.snapshots import Snapshots, exposed_pairs
 from activityrec.ranking.examples import examples
 from activityrec.ranking.pipeline import probabilities
+from activityrec.retrieval.pairs import calendar, pair_scores, score_map
 from activityrec.serving.candidates import Serving
 
 
@@ -49,9 +50,14 @@ def scored_exposures(serving: Serving, full: History, learnt: DataFrame | None) 
         snapshots.users(),
         snapshots.activities(),
         snapshots.pairs(exposed_pairs(later)),
-        [serving.fitted],
-        serving.user_vectors,
-        serving.activity_vectors,
+        pair_scores(
+            exposed_pairs(later),
+            [serving.fitted],
+            serving.user_vectors,
+            serving.activity_vectors,
+            calendar(full.activities, config.recommend.planning_days),
+            list(config.retrieval.weights),
+        ),
     )
     if serving.ranker is not None:
         scored = probabilities(serving.ranker, scored)
@@ -70,6 +76,6 @@ def scored_exposures(serving: Serving, full: History, learnt: DataFrame | None) 
             (F.col("popularity") if learnt is not None else F.lit(None)).alias("popularity"),
             F.col("response_rate").alias("past_rate"),
             affinity_amount(config.features).alias("affinity"),
-            F.col("als_score").alias("als"),
+            score_map(config.retrieval).alias("scores"),
         )
     )

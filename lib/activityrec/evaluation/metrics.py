@@ -10,17 +10,17 @@ from pyspark.sql import functions as F
 PROBABILITIES = ("ranker", "popularity", "past_rate")
 """The models whose score is a probability."""
 
-MODELS = ("ranker", "popularity", "past_rate", "affinity", "als")
+MODELS = ("ranker", "popularity", "past_rate", "affinity")
 
 
 def long_scores(scored: DataFrame) -> DataFrame:
-    """One row for each exposure and model; models without a score are left out."""
+    """One row for each exposure and model, the retrievers in ``scores`` among them; models without
+    a score are left out."""
     key = ["user_id", "activity_id", "exposure_ts", "label", "censored"]
-    casts = [F.col(model).cast("double").alias(model) for model in MODELS]
-    return (
-        scored.select(*key, *casts)
-        .unpivot([*key], [*MODELS], "model", "score")
-        .where("score IS NOT NULL")
+    models = [entry for m in MODELS for entry in (F.lit(m), F.col(m).cast("double"))]
+    everything = F.map_concat(F.create_map(*models), "scores")
+    return scored.select(*key, F.explode(everything).alias("model", "score")).where(
+        "score IS NOT NULL"
     )
 
 

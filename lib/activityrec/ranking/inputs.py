@@ -37,8 +37,8 @@ def default_inputs(config: Config) -> dict[str, str]:
         "user_rate": _log_odds("response_rate"),
         "eligible_products": "ln(1 + eligible_products)",
         "offers": "ln(1 + offers)",
-        "als": "als_score",
     }
+    inputs |= {name: f"{name}_score" for name in config.retrieval.weights}
     for kind in config.features.event_types:
         inputs[kind] = f"ln(1 + 30 * {kind}_count_all / {observed})"
         recency = f"coalesce({kind}_recency_days, 365)"

@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from activityrec.features.affinity import ActivitySide, Floats
+from activityrec.features.affinity import ActivitySide, Floats, Ints
 from activityrec.features.pairs import affinity_blocks
+from activityrec.retrieval.scores import blend, ranks, score_block
+from activityrec.retrieval.sides import Sides
 
 Batches = Iterator[pa.RecordBatch]
+Mask = npt.NDArray[np.bool_]
 
 POPULARITY_TRACE = 1e-6
-"""How much of an activity's popularity is added to its ALS score: enough to break ties."""
+"""How much of an activity's popularity is added to its score: enough to break ties."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,26 @@ class LiveActivities:
     side
         The live activities, and which products and categories they cover.
     vectors
-        (activities, rank): zeros where an activity has no vector.
+        Their vectors, by retriever.
+    weights
+        Of the retrievers, in the order of candidates.
     popularity
-        (activities,) in [0, 1): orders the candidates of users that ALS does not know.
+        (activities,) in [0, 1): orders the candidates of users that no retriever knows.
     target_of
         (activities,): number of the target group of each, -1 for everyone.
     """
 
     side: ActivitySide
-    vectors: npt.NDArray[np.float32]
+    vectors: Sides
+    weights: dict[str, float]
     popularity: Floats
     target_of: npt.NDArray[np.int64]
+
+
+def candidate_fields(retrievers: list[str], affinities: list[str]) -> list[str]:
+    """The fields of a candidate, all DOUBLE, after its activity_id."""
+    kept = [f"{name}_{part}" for name in retrievers for part in ("score", "rank")]
+    return [*kept, "list_score", *affinities]
 
 
 def candidate_mapper(
@@ -46,31 +58,40 @@ def candidate_mapper(
 ) -> Callable[[Batches], Batches]:
     """A function for ``mapInArrow`` that gives every user their n best live activities.
 
-    The input has ``vector`` (array, NULL for a user that ALS does not know),
+    The input has the columns of :func:`activityrec.retrieval.sides.users_side`,
     ``answered_activities`` (numbers of activities), ``outside_targets`` (numbers of the target
     groups that the user is not in) and the histories of
     :func:`activityrec.features.pairs.histories`. The output has the columns ``passed`` and
-    ``candidates``: array of (activity_id, als_score, list_score, affinities), best first by
-    ``list_score``: the ALS score, and a trace of popularity for users that have none; ties by
-    the order of activities.
+    ``candidates``: array of (activity_id, the fields of :func:`candidate_fields`), best first by
+    ``list_score``: the blend of the retrievers, and a trace of popularity for users that have
+    none; ties by the order of activities.
     """
+    fields = candidate_fields(list(live.vectors), affinities)
 
     def compute(batches: Batches) -> Batches:
         names = pa.array(live.side.activity_ids, pa.string())
         for batch in batches:
             for rows, blocks in affinity_blocks(batch, live.side):
-                scores = als_block(rows.column("vector"), live.vectors)
-                order = scores + POPULARITY_TRACE * live.popularity
-                user, activity = top(order, allowed(rows, live), n)
+                mask = allowed(rows, live)
+                scores = {
+                    name: score_block(
+                        rows.column(f"{name}_indices"), rows.column(f"{name}_vector"), side
+                    )
+                    for name, side in live.vectors.items()
+                }
+                order = blend(scores, live.weights, mask) + POPULARITY_TRACE * live.popularity
+                user, activity = top(order, proposed(scores, order, mask, n), n)
+                for name, block in scores.items():
+                    blocks[f"{name}_score"] = block
+                    blocks[f"{name}_rank"] = ranks(block)
+                blocks["list_score"] = order
                 offsets = np.searchsorted(user, np.arange(rows.num_rows + 1)).astype(np.int32)
-                columns = [
-                    names.take(pa.array(activity)),
-                    pa.array(scores[user, activity]),
-                    pa.array(order[user, activity]),
-                    *[pa.array(blocks[name][user, activity]) for name in affinities],
-                ]
                 structs = pa.StructArray.from_arrays(
-                    columns, names=["activity_id", "als_score", "list_score", *affinities]
+                    [
+                        names.take(pa.array(activity)),
+                        *[pa.array(blocks[field][user, activity]) for field in fields],
+                    ],
+                    names=["activity_id", *fields],
                 )
                 yield pa.RecordBatch.from_arrays(
                     [*[rows.column(name) for name in passed],
@@ -81,19 +102,7 @@ def candidate_mapper(
     return compute
 
 
-def als_block(vectors: pa.ListArray, activities: npt.NDArray[np.float32]) -> Floats:
-    """Scores (users, activities); 0 for a user without a vector, or an activity with zeros."""
-    known = ~vectors.is_null().to_numpy(zero_copy_only=False)
-    scores = np.zeros((len(vectors), len(activities)))
-    # Where no activity has a vector, that of zeros need not have the users' rank.
-    if known.any() and activities.any():
-        flat = vectors.drop_null().flatten().to_numpy(zero_copy_only=False)
-        users = flat.reshape(known.sum(), -1)
-        scores[known] = users.astype(np.float64) @ activities.T.astype(np.float64)
-    return scores
-
-
-def allowed(rows: pa.RecordBatch, live: LiveActivities) -> npt.NDArray[np.bool_]:
+def allowed(rows: pa.RecordBatch, live: LiveActivities) -> Mask:
     """(users, activities): in the target group, and not answered before."""
     mask = np.ones((rows.num_rows, len(live.side.activity_ids)), dtype=bool)
     user, answered = _cells(rows.column("answered_activities"))
@@ -104,17 +113,53 @@ def allowed(rows: pa.RecordBatch, live: LiveActivities) -> npt.NDArray[np.bool_]
     return mask
 
 
-def _cells(column: pa.ListArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _cells(column: pa.ListArray) -> tuple[Ints, Ints]:
     lengths = np.diff(column.offsets.to_numpy())
     return np.repeat(np.arange(len(column)), lengths), column.flatten().to_numpy().astype(np.int64)
 
 
-def top(
-    scores: Floats, mask: npt.NDArray[np.bool_], n: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def proposed(scores: dict[str, Floats], order: Floats, mask: Mask, n: int) -> Mask:
+    """The cells that are candidates: each retriever proposes an equal part of n.
+
+    Where they propose the same, or have too few, the best of the blend fill the rest.
+    """
+    if len(scores) == 1 or mask.shape[1] <= n:
+        return mask
+    chosen = np.zeros_like(mask)
+    for block in scores.values():
+        chosen[top(block, mask, max(1, n // len(scores)))] = True
+    filled = np.where(chosen, np.inf, order)
+    kept = np.zeros_like(mask)
+    kept[top(filled, mask, n)] = True
+    return kept
+
+
+def top(scores: Floats, mask: Mask, n: int) -> tuple[Ints, Ints]:
     """Row and column of the n best allowed cells of each row, best first, ties by column."""
-    order = np.argsort(np.where(mask, -scores, np.inf), axis=1, kind="stable")[:, :n]
-    rows = np.repeat(np.arange(len(scores)), order.shape[1])
-    columns = order.ravel()
+    height, width = scores.shape
+    masked = np.where(mask, scores, -np.inf)
+    if n < width:
+        columns = _best_columns(masked, n)
+    else:
+        columns = np.broadcast_to(np.arange(width), (height, width))
+    values = np.take_along_axis(masked, columns, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    columns = np.take_along_axis(columns, order, axis=1).ravel()
+    rows = np.repeat(np.arange(height), min(n, width))
     kept = mask[rows, columns]
     return rows[kept], columns[kept]
+
+
+def _best_columns(scores: Floats, n: int) -> Ints:
+    """The columns of the n best cells of each row, ascending; of ties the first columns.
+
+    A partition takes any of the cells that tie with the n-th best: rows where it had a choice
+    are sorted instead.
+    """
+    width = scores.shape[1]
+    columns = np.argpartition(scores, width - n, axis=1)[:, width - n :]
+    least = np.take_along_axis(scores, columns, axis=1).min(axis=1, keepdims=True)
+    tied = np.flatnonzero((scores >= least).sum(axis=1) > n)
+    if len(tied):
+        columns[tied] = np.argsort(-scores[tied], axis=1, kind="stable")[:, :n]
+    return np.sort(columns, axis=1)

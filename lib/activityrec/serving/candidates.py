@@ -17,7 +17,8 @@ from activityrec.features.pairs import EligibleItems
 from activityrec.features.snapshots import Snapshots
 from activityrec.ingest.horizon import live_activities
 from activityrec.ranking.pipeline import probabilities
-from activityrec.retrieval.kernel import LiveActivities, candidate_mapper
+from activityrec.retrieval.kernel import LiveActivities, candidate_fields, candidate_mapper
+from activityrec.retrieval.sides import activity_sides, no_sides, users_side
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Serving:
     snapshots
         To compute histories of purchases; its population are the users to serve.
     fitted
-        The day of the champion's ALS fit.
+        The day at which the champion's retrievers were fitted.
     users, activities
         ``user_features`` and ``activity_features`` at that day.
     user_vectors, item_vectors, activity_vectors
-        The factors of the champion's fit.
+        The vectors of that fit.
     ranker
         The fitted pipeline; None where the data have no exposures.
     """
@@ -97,7 +98,8 @@ def scored_candidates(serving: Serving, sides: Sides) -> DataFrame:
     users = _users(serving, sides)
     affinities = [column.name for column in tables.affinity_columns(serving.config.features)]
     passed = serving.users.columns
-    fields = ", ".join(f"{name}: DOUBLE" for name in ("als_score", "list_score", *affinities))
+    kept = candidate_fields(list(sides.live.vectors), affinities)
+    fields = ", ".join(f"{name}: DOUBLE" for name in kept)
     schema = ", ".join(
         [
             *[f"{f.name} {f.dataType.simpleString()}" for f in serving.users.schema],
@@ -119,7 +121,7 @@ def scored_candidates(serving: Serving, sides: Sides) -> DataFrame:
 def sides(serving: Serving) -> Sides:
     """Collect the live activities, and gather the histories of the users on their products."""
     planning_days = serving.config.recommend.planning_days
-    # What orders the candidates of users whom ALS does not know.
+    # What orders the candidates of users whom no retriever knows.
     popular = F.coalesce("type_response_rate", F.col("responders").cast("double"))
     live = live_activities(serving.history.activities, serving.as_of, planning_days)
     rows = (
@@ -129,23 +131,18 @@ def sides(serving: Serving) -> Sides:
             on="activity_id",
             how="left",
         )
-        .join(
-            serving.activity_vectors.select("activity_id", "vector"), on="activity_id", how="left"
-        )
         .orderBy("activity_id")
         .collect()
     )
     items = serving.snapshots.items([row["activity_id"] for row in rows])
-    rank = max((len(row["vector"]) for row in rows if row["vector"]), default=1)
-    vectors = np.zeros((len(rows), rank), dtype=np.float32)
-    for place, row in enumerate(rows):
-        if row["vector"]:
-            vectors[place] = row["vector"]
+    ids, weights = items.side.activity_ids, serving.config.retrieval.weights
+    vectors = activity_sides(serving.activity_vectors, ids, list(weights))
     groups = _target_groups(rows)
     popularity = np.array([row["popularity"] or 0.0 for row in rows])
     activities = LiveActivities(
         items.side,
-        vectors,
+        vectors.get(serving.fitted) or no_sides(list(weights), len(ids)),
+        weights,
         popularity / (1 + popularity.max(initial=0.0)),
         np.array([groups.index(row["target"]) if row["target"] else -1 for row in rows]),
     )
@@ -163,6 +160,7 @@ def _target_groups(rows: list) -> list[dict[str, list[str]]]:
 def _users(serving: Serving, sides: Sides) -> DataFrame:
     """The users' side of the kernel: one row a user."""
     config, history, live = serving.config, serving.history, sides.live
+    vectors = users_side(serving.user_vectors, list(live.vectors)).drop("fitted_date")
     targets = history.activities.where(
         F.col("activity_id").isin(list(live.side.activity_ids)) & F.col("target").isNotNull()
     )
@@ -181,7 +179,7 @@ def _users(serving: Serving, sides: Sides) -> DataFrame:
     everyone_outside = F.array(*[F.lit(place) for place in range(len(groups))]).cast("array<int>")
     return (
         serving.users.join(sides.histories, on=["snapshot_date", "user_id"], how="inner")
-        .join(serving.user_vectors.select("user_id", "vector"), on="user_id", how="left")
+        .join(vectors, on="user_id", how="left")
         .join(profile, on="user_id", how="left")
         .join(_answered(serving, live), on="user_id", how="left")
         .withColumns(

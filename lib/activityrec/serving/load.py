@@ -11,7 +11,7 @@ from activityrec.features.history import first_day, read_history
 from activityrec.features.outcomes import outcomes
 from activityrec.features.snapshots import Snapshots
 from activityrec.job import Job
-from activityrec.retrieval.als import activity_vectors
+from activityrec.retrieval.activities import activity_vectors
 from activityrec.serving.candidates import Serving
 from activityrec.tracking import Champion
 
@@ -26,8 +26,10 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
     """
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
     history = read_history(lakehouse, as_of)
-    als = job.tracking.champion("als", as_of, load=False)
-    ranker = job.tracking.champion("ranker", as_of) if _has_ranker(job, als.as_of) else None
+    retrieval = job.tracking.champion("retrieval", as_of, load=False)
+    ranker = None
+    if _has_ranker(job, retrieval.as_of):
+        ranker = job.tracking.champion("ranker", as_of)
     snapshot = F.col("snapshot_date") == F.lit(as_of)
     users = lakehouse.read(tables.user_features(config)).where(snapshot)
     if users.isEmpty() or not _without(history.users, users).isEmpty():
@@ -35,15 +37,16 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
             f"table features.user_features has no snapshot of {as_of} with every user: "
             "run features at it first"
         )
-    fitted = F.col("fitted_date") == F.lit(als.as_of)
+    fitted = F.col("fitted_date") == F.lit(retrieval.as_of)
     item_vectors = lakehouse.read(tables.ITEM_VECTORS).where(fitted)
     if item_vectors.isEmpty():
         raise StateError(
-            f"table features.item_vectors has no fit of {als.as_of}, the champion's: run train"
+            f"table features.item_vectors has no fit of {retrieval.as_of}, the champion's: "
+            "run train"
         )
     serving = Serving(
         as_of=as_of,
-        fitted=als.as_of,
+        fitted=retrieval.as_of,
         config=config,
         history=history,
         snapshots=Snapshots(
@@ -59,11 +62,11 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
         user_vectors=lakehouse.read(tables.USER_VECTORS).where(fitted),
         item_vectors=item_vectors,
         activity_vectors=activity_vectors(
-            item_vectors, history.activity_products, config.als.own_factor_prior
+            item_vectors, history.activity_products, config.retrieval.own_prior
         ),
         ranker=ranker.model if ranker else None,
     )
-    return serving, ranker or als
+    return serving, ranker or retrieval
 
 
 def _without(known: DataFrame, users: DataFrame) -> DataFrame:

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from activityrec.features.affinity import Floats, Ints
 from activityrec.features.pairs import CELLS_PER_BLOCK, EligibleItems
-from activityrec.retrieval.kernel import als_block
+from activityrec.retrieval.scores import ActivitySideVectors, score_block
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -56,7 +56,7 @@ def catalogue(
     products = items.products
     rows = (
         products.join(
-            item_vectors.where("item_kind = 'product'"),
+            item_vectors.where("item_kind = 'product' AND retriever = 'als'"),
             on=F.col("item_id") == F.col("product_id"),
             how="inner",
         )
@@ -64,7 +64,7 @@ def catalogue(
         .toPandas()
     )
     count = len(items.product_ids)
-    rank = len(rows["vector"].iloc[0]) if len(rows) else 1
+    rank = len(rows["vector"].iloc[0]) if len(rows) else 0
     vectors = np.zeros((count, rank), dtype=np.float32)
     popularity = np.zeros(count)
     if len(rows):
@@ -116,14 +116,18 @@ def with_best_offers(
     histories
         As :func:`activityrec.features.pairs.histories` gives them, at one snapshot.
     user_vectors
-        user_id, vector.
+        ``features.user_vectors`` of one fit.
     """
     carried = F.collect_list(F.struct(*lists.columns)).alias("rows")
     users = (
         lists.groupBy("user_id")
         .agg(carried)
         .join(histories.select("user_id", "by_product"), on="user_id", how="left")
-        .join(user_vectors.select("user_id", "vector"), on="user_id", how="left")
+        .join(
+            user_vectors.where("retriever = 'als'").select("user_id", "indices", "vector"),
+            on="user_id",
+            how="left",
+        )
     )
     listed = lists.schema.simpleString().removeprefix("struct<").removesuffix(">")
     row = f"struct<{listed}>"
@@ -191,8 +195,8 @@ def _scores(
 ) -> Floats:
     """(users, rows of the activity)."""
     numbers = part.product_no
-    vectors = batch.column("vector").take(pa.array(users))
-    scores = als_block(vectors, catalogue.vectors[numbers])
+    indices, vectors = (batch.column(n).take(pa.array(users)) for n in ("indices", "vector"))
+    scores = score_block(indices, vectors, ActivitySideVectors.dense(catalogue.vectors[numbers]))
     scores += 0.001 * catalogue.popularity[numbers]
     row_of = np.full(batch.num_rows, -1)
     row_of[users] = np.arange(len(users))

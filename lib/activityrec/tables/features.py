@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from activityrec.config import Config, FeaturesConfig
+from activityrec.config import Config, FeaturesConfig, RetrievalConfig
 from activityrec.tables.attributes import attribute_columns
 from activityrec.tables.contract import (
     ACTIVITY_ID,
@@ -164,34 +164,51 @@ PROGRESS = Table(
     key=("table_name",),
 )
 
+_FITTED = Column("fitted_date", "DATE", "fitted to what happened before this day", True, stats=True)
+_RETRIEVER = Column("retriever", "STRING", "name of the retriever", True, stats=True)
+_VECTOR = (
+    Column("indices", "ARRAY<INT>", "places of the values in a sparse vector; NULL: dense"),
+    Column("vector", "ARRAY<FLOAT>", "values", True),
+)
+
 USER_VECTORS = Table(
     "features",
     "user_vectors",
-    "Factors of users, by the day at which ALS was fitted.",
-    (
-        Column("fitted_date", "DATE", "fitted on interactions before this day", True, stats=True),
-        USER_ID,
-        Column("vector", "ARRAY<FLOAT>", "factor", True),
-    ),
-    key=("fitted_date", "user_id"),
-    cluster_by=("fitted_date",),
+    "Vectors of users, by retriever and the day at which it was fitted.",
+    (_FITTED, _RETRIEVER, USER_ID, *_VECTOR),
+    key=("fitted_date", "retriever", "user_id"),
+    cluster_by=("fitted_date", "retriever"),
 )
 
 ITEM_VECTORS = Table(
     "features",
     "item_vectors",
-    "Factors of products and activities, by the day at which ALS was fitted.",
+    "Vectors of products and activities, by retriever and the day at which it was fitted.",
     (
-        Column("fitted_date", "DATE", "fitted on interactions before this day", True, stats=True),
+        _FITTED,
+        _RETRIEVER,
         Column("item_kind", "STRING", "product or activity", True,
                "item_kind IN ('product', 'activity')"),
         an_id("item_id", "product_id or activity_id"),
         Column("users", "BIGINT", "users who interacted with it", True),
-        Column("vector", "ARRAY<FLOAT>", "factor", True),
+        *_VECTOR,
     ),
-    key=("fitted_date", "item_kind", "item_id"),
-    cluster_by=("fitted_date",),
+    key=("fitted_date", "retriever", "item_kind", "item_id"),
+    cluster_by=("fitted_date", "retriever"),
 )  # fmt: skip
+
+
+def retrieval_columns(config: RetrievalConfig) -> tuple[Column, ...]:
+    """What each retriever says of a pair."""
+    columns = []
+    for name in config.weights:
+        score = f"score by the last {name} fitted before; 0: it does not know the user or activity"
+        rank = "place by it among the activities of the day, from 1; ties share their mean"
+        columns += [
+            Column(f"{name}_score", "DOUBLE", score, True),
+            Column(f"{name}_rank", "DOUBLE", rank, True),
+        ]
+    return tuple(columns)
 
 
 def training_examples(config: Config) -> Table:
@@ -213,7 +230,7 @@ def training_examples(config: Config) -> Table:
             *of_user,
             *of_activity,
             *affinity_columns(config.features),
-            Column("als_score", "DOUBLE", "score by the last ALS fitted before the exposure", True),
+            *retrieval_columns(config.retrieval),
         ),
         key=("as_of", "user_id", "activity_id", "exposure_ts"),
         cluster_by=("as_of",),

@@ -1,0 +1,1 @@
+"""The retrievers: one file each, see :mod:`activityrec.retrieval.protocol`."""

@@ -1,0 +1,162 @@
+"""Scores and ranks of given pairs, as the kernel would have given them on the day."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from activityrec.config import RetrievalConfig
+from activityrec.features.affinity import Ints
+from activityrec.features.users import KEY
+from activityrec.retrieval.scores import ranks, score_block
+from activityrec.retrieval.sides import (
+    Sides,
+    activity_sides,
+    chosen,
+    no_sides,
+    user_columns,
+    users_side,
+)
+
+Batches = Iterator[pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Activities by number, and the days on which each is a candidate: [first, until), as days
+    since 1970."""
+
+    activity_ids: tuple[str, ...]
+    first: Ints
+    until: Ints
+
+    def on(self, day: int) -> Ints:
+        """Numbers of the candidates of a day."""
+        return np.flatnonzero((self.first <= day) & (day < self.until))
+
+
+def calendar(activities: DataFrame, planning_days: int) -> Calendar:
+    """Collect ``clean.activities`` with the days of
+    :func:`activityrec.ingest.horizon.is_live`."""
+    first, until = _first_day_from("start_ts"), _first_day_from("end_ts")
+    rows = (
+        activities.select(
+            "activity_id",
+            (first - planning_days).alias("first"),
+            F.coalesce(until, F.lit(2**31 - 1)).alias("until"),
+        )
+        .orderBy("activity_id")
+        .toPandas()
+    )
+    return Calendar(
+        tuple(rows["activity_id"]),
+        rows["first"].to_numpy(dtype=np.int64),
+        rows["until"].to_numpy(dtype=np.int64),
+    )
+
+
+def _first_day_from(instant: str) -> Column:
+    """Number of the first day that does not begin before the instant."""
+    return F.unix_date(F.to_date(F.col(instant) - F.expr("INTERVAL 1 MICROSECOND"))) + 1
+
+
+def last_fit(fits: Sequence[date]) -> Column:
+    """Column: the last of ``fits`` at or before ``snapshot_date``; NULL before the first."""
+    known = [F.when(F.lit(day) <= F.col("snapshot_date"), F.lit(day)) for day in sorted(fits)]
+    return F.array_max(F.array(*known)) if known else F.lit(None).cast("date")
+
+
+def pair_scores(
+    pairs: DataFrame,
+    fits: Sequence[date],
+    users: DataFrame,
+    activities: DataFrame,
+    when: Calendar,
+    names: Sequence[str],
+) -> DataFrame:
+    """Scores of the last fit by the snapshot's day, ranks among that day's candidates.
+
+    Parameters
+    ----------
+    pairs
+        (snapshot_date, user_id, activity_id).
+    users, activities
+        ``features.user_vectors`` of the fits, and their activity vectors.
+
+    Returns
+    -------
+    DataFrame
+        The pairs with ``<name>_score`` (0 before the first fit, and for what it does not know)
+        and ``<name>_rank`` for each retriever.
+    """
+    numbers = pairs.sparkSession.createDataFrame(
+        [(name, place) for place, name in enumerate(when.activity_ids)],
+        "activity_id STRING, activity_no INT",
+    )
+    wanted = (
+        pairs.join(F.broadcast(numbers), on="activity_id", how="inner")
+        .groupBy(*KEY)
+        .agg(F.sort_array(F.collect_set("activity_no")).alias("wanted"))
+        .withColumn("fitted_date", last_fit(fits))
+        .join(users_side(users, names), on=["fitted_date", "user_id"], how="left")
+        .select(*KEY, "fitted_date", "wanted", *user_columns(names))
+        # Rows of one day together: they share their candidates.
+        .sortWithinPartitions("snapshot_date", "user_id")
+    )
+    sides = activity_sides(activities, when.activity_ids, names)
+    columns = [f"{name}_{part} DOUBLE" for name in names for part in ("score", "rank")]
+    schema = ", ".join(["snapshot_date DATE, user_id STRING, activity_id STRING", *columns])
+    return wanted.mapInArrow(_mapper(sides, when, list(names)), schema)
+
+
+def score_map(config: RetrievalConfig) -> Column:
+    """The score columns as one map by retriever."""
+    entries = [part for name in config.weights for part in (F.lit(name), F.col(f"{name}_score"))]
+    return F.create_map(*entries)
+
+
+def _mapper(
+    sides: dict[date, Sides], when: Calendar, names: list[str]
+) -> Callable[[Batches], Batches]:
+    def compute(batches: Batches) -> Batches:
+        for batch in batches:
+            days = batch.column("snapshot_date").cast(pa.int32()).to_numpy()
+            edges = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
+            for start, stop in zip(edges, [*edges[1:], len(days)], strict=True):
+                yield _day(batch.slice(start, stop - start), int(days[start]), sides, when, names)
+
+    return compute
+
+
+def _day(
+    rows: pa.RecordBatch, day: int, sides: dict[date, Sides], when: Calendar, names: list[str]
+) -> pa.RecordBatch:
+    wanted = rows.column("wanted")
+    user = np.repeat(np.arange(rows.num_rows), wanted.value_lengths().to_numpy())
+    activity = wanted.flatten().to_numpy().astype(np.int64)
+    # What was shown counts as a candidate, whatever the plan says.
+    columns = np.union1d(when.on(day), activity)
+    fitted = rows.column("fitted_date")[0].as_py()
+    known = sides.get(fitted) or no_sides(names, len(when.activity_ids))
+    of_day = chosen(known, columns)
+    cell = (user, np.searchsorted(columns, activity))
+    found = {}
+    for name in names:
+        block = score_block(
+            rows.column(f"{name}_indices"), rows.column(f"{name}_vector"), of_day[name]
+        )
+        found[f"{name}_score"] = pa.array(block[cell])
+        found[f"{name}_rank"] = pa.array(ranks(block)[cell])
+    return pa.RecordBatch.from_arrays(
+        [
+            rows.column("snapshot_date").take(pa.array(user)),
+            rows.column("user_id").take(pa.array(user)),
+            pa.array(when.activity_ids, pa.string()).take(pa.array(activity)),
+            *found.values(),
+        ],
+        names=[*KEY, "activity_id", *found],
+    )

@@ -1,0 +1,37 @@
+"""The retrievers by the name that the configuration gives them."""
+
+from datetime import date, timedelta
+
+from activityrec.config import RetrievalConfig
+from activityrec.retrieval.methods.als import fit_als
+from activityrec.retrieval.methods.ease import fit_ease
+from activityrec.retrieval.methods.history import fit_history
+from activityrec.retrieval.methods.item_knn import fit_item_knn
+from activityrec.retrieval.protocol import Fit, Known, Vectors
+
+RETRIEVERS: dict[str, Fit] = {
+    "als": fit_als,
+    "ease": fit_ease,
+    "history": fit_history,
+    "item_knn": fit_item_knn,
+}
+
+
+def fit_dates(as_of: date, first_exposure: date | None, refit_days: int) -> list[date]:
+    """The days at which retrievers are fitted: ``as_of``, and every ``refit_days`` back from it
+    until the first exposure that is learnt from has a fit before it; earliest first."""
+    dates = [as_of]
+    while first_exposure is not None and dates[-1] > first_exposure:
+        dates.append(dates[-1] - timedelta(days=refit_days))
+    return dates[::-1]
+
+
+def fit_retrievers(known: Known, config: RetrievalConfig) -> dict[str, Vectors]:
+    """Fit every configured retriever to what was known.
+
+    Raises
+    ------
+    StateError
+        There is nothing to learn from.
+    """
+    return {name: RETRIEVERS[name](known, getattr(config, name)) for name in config.weights}
