@@ -119,7 +119,10 @@ def retriever_scores(
     when = calendar(job.lakehouse.read(tables.ACTIVITIES), config.recommend.planning_days)
     for window in windows:
         rows = interactions(daily, window, config.interactions).persist()
-        known = Known(window, rows, number_ids(rows), daily.where(before("event_date", window)))
+        read = job.lakehouse.read
+        clean = (read(tables.USERS), read(tables.PRODUCTS), read(tables.ACTIVITIES))
+        past = daily.where(before("event_date", window))
+        known = Known(window, rows, number_ids(rows), past, *clean)
         pairs = validation(examples, window).select(*KEY, "label", "exposure_ts")
         for name, change in RETRIEVER_GRID:
             section = getattr(config.retrieval, name).model_copy(update=change)
@@ -130,7 +133,10 @@ def retriever_scores(
                 [window],
                 vectors.users.withColumns(marks),
                 activity_vectors(
-                    vectors.items.withColumns(marks), products, config.retrieval.own_prior
+                    vectors.items.withColumns(marks),
+                    products,
+                    config.retrieval.own_prior,
+                    [name] if section.pooling == "sum" else [],
                 ),
                 when,
                 [name],

@@ -51,7 +51,15 @@ def train_retrievers(job: Job, dates: list[date]) -> dict[str, int]:
     for day in dates:
         rows = interactions(daily, day, config.interactions)
         if day == job.as_of or not rows.isEmpty():
-            known = Known(day, rows, numbers, daily.where(before("event_date", day)))
+            known = Known(
+                day,
+                rows,
+                numbers,
+                daily.where(before("event_date", day)),
+                lakehouse.read(tables.USERS),
+                lakehouse.read(tables.PRODUCTS),
+                lakehouse.read(tables.ACTIVITIES),
+            )
             for name, vectors in fit_retrievers(known, config.retrieval).items():
                 fits[day, name] = vectors
     fitted = "fitted_date IN ({})".format(", ".join(f"'{day}'" for day in dates))
@@ -87,6 +95,7 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
             lakehouse.read(tables.ITEM_VECTORS).where(known),
             lakehouse.read(tables.ACTIVITY_PRODUCTS),
             config.retrieval.own_prior,
+            config.retrieval.summed,
         ),
         calendar(lakehouse.read(tables.ACTIVITIES), config.recommend.planning_days),
         list(config.retrieval.weights),

@@ -18,10 +18,14 @@ from activityrec.config_ingest import (
 )
 from activityrec.config_retrieval import (
     AlsConfig,
+    BayesConfig,
+    ContentConfig,
     EaseConfig,
     HistoryConfig,
     ItemKnnConfig,
+    PopularityConfig,
     RetrievalConfig,
+    SegmentsConfig,
 )
 
 __all__ = [
@@ -29,7 +33,9 @@ __all__ = [
     "AnomalyConfig",
     "AttributeConfig",
     "AttributesConfig",
+    "BayesConfig",
     "Config",
+    "ContentConfig",
     "EaseConfig",
     "EvaluateConfig",
     "FeaturesConfig",
@@ -39,12 +45,14 @@ __all__ = [
     "ItemKnnConfig",
     "LakehouseConfig",
     "MaintainConfig",
+    "PopularityConfig",
     "PrivacyConfig",
     "ProtectionConfig",
     "RankerConfig",
     "RecommendConfig",
     "ResponseConfig",
     "RetrievalConfig",
+    "SegmentsConfig",
     "SourceConfig",
     "SourcesConfig",
     "TrackingConfig",

@@ -6,9 +6,11 @@ from pydantic import Field
 
 from activityrec.config_base import Days, Section
 
+Pooling = Literal["mean", "sum"]
+"""How the vectors of an activity's products become one: ``mean`` weighs them by their users."""
 Weight = Annotated[float, Field(ge=0)]
 ItemKind = Literal["product", "activity"]
-RetrieverName = Literal["als", "item_knn", "ease", "history"]
+RetrieverName = Literal["als", "item_knn", "ease", "history", "content", "bayes", "popularity"]
 
 
 class AlsConfig(Section):
@@ -21,12 +23,13 @@ class AlsConfig(Section):
     blocks: Annotated[int, Field(ge=1)] = 4
     seed: int = 17
     items: list[ItemKind] = ["product", "activity"]
+    pooling: Pooling = "mean"
 
 
 class ItemKnnConfig(Section):
     """Neighbourhoods of items by cosine, damped where few users are shared.
 
-    Items that more than ``max_users`` users share are compared by a sample of that many.
+    Of a user with more than ``max_items_per_user`` items the strongest count.
     """
 
     neighbours: Annotated[int, Field(ge=1)] = 200
@@ -34,23 +37,64 @@ class ItemKnnConfig(Section):
     min_users: Annotated[int, Field(ge=1)] = 2
     max_items_per_user: Annotated[int, Field(ge=2)] = 500
     items: list[ItemKind] = ["product", "activity"]
+    pooling: Pooling = "sum"
 
 
 class EaseConfig(Section):
     """The closed-form item-item autoencoder (Steck 2019).
 
     It inverts a matrix of items by items on the driver: more than ``max_items`` are refused.
+    Interests enter as weight^``power``: 0 is whether there was any.
     """
 
     reg: Annotated[float, Field(gt=0)] = 500.0
+    power: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_items: Annotated[int, Field(ge=1, le=20_000)] = 10_000
     items: list[ItemKind] = ["product", "activity"]
+    pooling: Pooling = "sum"
 
 
 class HistoryConfig(Section):
-    """What the user did with the very products before, fading with time."""
+    """What the user did with the very products before, fading as interactions do."""
 
-    half_life_days: Days = 90
+    pooling: Pooling = "sum"
+
+
+class ContentConfig(Section):
+    """Words of products and activities, hashed into ``features`` places (a power of 2 is best)."""
+
+    features: Annotated[int, Field(ge=2)] = 16_384
+    pooling: Pooling = "mean"
+
+
+class BayesConfig(Section):
+    """Naive Bayes over what users are and buy; the ``max_features`` most frequent count."""
+
+    smoothing: Annotated[float, Field(gt=0)] = 1.0
+    max_features: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    max_classes: Annotated[int, Field(ge=1, le=10_000)] = 5_000
+    pooling: Pooling = "mean"
+
+
+class SegmentsConfig(Section):
+    """Groups of users who do similar things, by MLlib's KMeans.
+
+    Of ``sizes`` that with the best silhouette is taken. ``categories``: how many of the most
+    bought ones are looked at beside the event types.
+    """
+
+    sizes: list[Annotated[int, Field(ge=2)]] = [4, 8, 12]
+    categories: Annotated[int, Field(ge=0)] = 20
+    max_iter: Annotated[int, Field(ge=1)] = 20
+    seed: int = 17
+
+
+class PopularityConfig(Section):
+    """What most users do, overall or in the user's segment."""
+
+    by_segment: bool = False
+    segments: SegmentsConfig = SegmentsConfig()
+    pooling: Pooling = "sum"
 
 
 class RetrievalConfig(Section):
@@ -70,8 +114,16 @@ class RetrievalConfig(Section):
     item_knn: ItemKnnConfig = ItemKnnConfig()
     ease: EaseConfig = EaseConfig()
     history: HistoryConfig = HistoryConfig()
+    content: ContentConfig = ContentConfig()
+    bayes: BayesConfig = BayesConfig()
+    popularity: PopularityConfig = PopularityConfig()
 
     @property
     def weights(self) -> dict[str, float]:
         """``methods``, as every place but the YAML's reader takes them."""
         return {str(name): weight for name, weight in self.methods.items()}
+
+    @property
+    def summed(self) -> list[str]:
+        """The methods that add up the vectors of an activity's products."""
+        return [name for name in self.weights if getattr(self, name).pooling == "sum"]

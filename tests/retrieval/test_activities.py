@@ -68,6 +68,26 @@ def test_sparse_vectors_blend_value_by_value(spark: SparkSession) -> None:
     }
 
 
+def test_vectors_of_products_can_be_added_up(spark: SparkSession) -> None:
+    items = spark.createDataFrame(
+        [
+            (DAY, "knn", "product", "p1", 9, [0, 5], [1.0, 2.0]),
+            (DAY, "knn", "product", "p2", 3, [5], [4.0]),
+            (DAY, "als", "product", "p1", 9, None, [1.0, 2.0]),
+            (DAY, "als", "product", "p2", 3, None, [5.0, 6.0]),
+        ],
+        ITEM_VECTORS,
+    )
+    covered = spark.createDataFrame(
+        [("new", "p1"), ("new", "p2")], "activity_id STRING, product_id STRING"
+    )
+    rows = activity_vectors(items, covered, 30.0, ["knn"]).collect()
+    found = {row["retriever"]: (row["indices"], row["vector"]) for row in rows}
+    assert found == {"knn": ([0, 5], [1.0, 6.0]), "als": (None, [2.0, 3.0])}
+    rows = activity_vectors(items, covered, 30.0, ["als", "knn"]).collect()
+    assert {row["retriever"]: row["vector"] for row in rows}["als"] == [6.0, 8.0]
+
+
 def test_every_learnable_exposure_has_a_fit_before_it() -> None:
     assert fit_dates(date(2024, 5, 1), date(2024, 1, 20), 60) == [
         date(2024, 1, 2),

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from activityrec.features.affinity import ActivitySide, Floats, Ints
 from activityrec.features.pairs import affinity_blocks
-from activityrec.retrieval.scores import blend, ranks, score_block
+from activityrec.retrieval.scores import blend, score_block
+from activityrec.retrieval.scores import ranks as ranked
 from activityrec.retrieval.sides import Sides
 
 Batches = Iterator[pa.RecordBatch]
@@ -54,7 +55,7 @@ def candidate_fields(retrievers: list[str], affinities: list[str]) -> list[str]:
 
 
 def candidate_mapper(
-    live: LiveActivities, passed: list[str], affinities: list[str], n: int
+    live: LiveActivities, passed: list[str], affinities: list[str], n: int, ranks: bool = True
 ) -> Callable[[Batches], Batches]:
     """A function for ``mapInArrow`` that gives every user their n best live activities.
 
@@ -64,7 +65,7 @@ def candidate_mapper(
     :func:`activityrec.features.pairs.histories`. The output has the columns ``passed`` and
     ``candidates``: array of (activity_id, the fields of :func:`candidate_fields`), best first by
     ``list_score``: the blend of the retrievers, and a trace of popularity for users that have
-    none; ties by the order of activities.
+    none; ties by the order of activities. Without ``ranks`` these are NaN: they cost a full sort.
     """
     fields = candidate_fields(list(live.vectors), affinities)
 
@@ -83,7 +84,7 @@ def candidate_mapper(
                 user, activity = top(order, proposed(scores, order, mask, n), n)
                 for name, block in scores.items():
                     blocks[f"{name}_score"] = block
-                    blocks[f"{name}_rank"] = ranks(block)
+                    blocks[f"{name}_rank"] = ranked(block) if ranks else np.full_like(block, np.nan)
                 blocks["list_score"] = order
                 offsets = np.searchsorted(user, np.arange(rows.num_rows + 1)).astype(np.int32)
                 structs = pa.StructArray.from_arrays(

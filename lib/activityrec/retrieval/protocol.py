@@ -43,12 +43,17 @@ class Known:
         Of these users and items, and perhaps of later ones.
     daily
         ``features.user_daily`` before the day.
+    users, products, activities
+        The clean tables: who users are, and what there is and is planned.
     """
 
     day: date
     interactions: DataFrame
     numbers: Numbers
     daily: DataFrame
+    users: DataFrame
+    products: DataFrame
+    activities: DataFrame
 
     def numbered(self, kinds: Sequence[str]) -> DataFrame:
         """user, item (their numbers), weight: the interactions with items of these kinds.
@@ -91,6 +96,10 @@ class Vectors:
     items: DataFrame
     model: Model | None = None
 
+
+PROBABILITIES = frozenset({"bayes"})
+"""The retrievers whose dot products are logarithms of probabilities up to a constant of the user:
+the kernel turns them into probabilities that add up to one over the activities of the day."""
 
 Fit = Callable[[Known, Any], Vectors]
 

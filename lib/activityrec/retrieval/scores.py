@@ -1,7 +1,7 @@
 """Scores of a block of users for all activities: dot products, dense or sparse, in NumPy."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ class ActivitySideVectors:
         Sparse: the places that any activity has a value at, ascending.
     of_place, weights
         Sparse: for each of ``places`` the numbers of its activities, and the values there.
+    softmax
+        Whether scores are log-probabilities up to a constant: they become probabilities that add
+        up to one over the activities that have a vector.
     """
 
     width: int
@@ -34,10 +37,13 @@ class ActivitySideVectors:
     places: Ints
     of_place: Ragged
     weights: Floats
+    softmax: bool = False
 
     @staticmethod
     def of(
-        rows: Iterable[tuple[int, npt.ArrayLike | None, npt.ArrayLike]], width: int
+        rows: Iterable[tuple[int, npt.ArrayLike | None, npt.ArrayLike]],
+        width: int,
+        softmax: bool = False,
     ) -> "ActivitySideVectors":
         """From (number of the activity, indices or None, values); others have no vector."""
         listed = list(rows)
@@ -46,7 +52,7 @@ class ActivitySideVectors:
             vectors = np.zeros((width, size), dtype=np.float32)
             for number, _, values in listed:
                 vectors[number] = values
-            return ActivitySideVectors.dense(vectors)
+            return replace(ActivitySideVectors.dense(vectors), softmax=softmax)
         lengths = [len(np.asarray(values)) for _, _, values in listed]
         activity = np.repeat([number for number, _, _ in listed], lengths).astype(np.int64)
         index = np.concatenate([np.asarray(indices, np.int64) for _, indices, _ in listed])
@@ -54,7 +60,7 @@ class ActivitySideVectors:
         places, row = np.unique(index, return_inverse=True)
         order = np.lexsort((activity, row))
         of_place = Ragged.from_pairs(row, activity, len(places))
-        return ActivitySideVectors(width, None, places, of_place, values[order])
+        return ActivitySideVectors(width, None, places, of_place, values[order], softmax)
 
     @staticmethod
     def dense(vectors: npt.NDArray[np.float32]) -> "ActivitySideVectors":
@@ -67,13 +73,7 @@ class ActivitySideVectors:
     def only(self, activities: Ints) -> "ActivitySideVectors":
         """For these activities alone, in this order."""
         if self.matrix is not None:
-            return ActivitySideVectors(
-                len(activities),
-                self.matrix[:, activities],
-                self.places,
-                self.of_place,
-                self.weights,
-            )
+            return replace(self, width=len(activities), matrix=self.matrix[:, activities])
         new = np.full(self.width, -1, dtype=np.int64)
         new[activities] = np.arange(len(activities))
         row = np.repeat(np.arange(len(self.places)), self.of_place.lengths())
@@ -81,9 +81,14 @@ class ActivitySideVectors:
         kept = column >= 0
         order = np.lexsort((column[kept], row[kept]))
         of_place = Ragged.from_pairs(row[kept], column[kept], len(self.places))
-        return ActivitySideVectors(
-            len(activities), None, self.places, of_place, self.weights[kept][order]
-        )
+        weights = self.weights[kept][order]
+        return replace(self, width=len(activities), of_place=of_place, weights=weights)
+
+    def filled(self) -> npt.NDArray[np.bool_]:
+        """(activities,): which have a vector."""
+        if self.matrix is not None:
+            return np.asarray(self.matrix.any(axis=0))
+        return np.bincount(self.of_place.items, minlength=self.width) > 0
 
 
 def score_block(indices: pa.ListArray, vectors: pa.ListArray, side: ActivitySideVectors) -> Floats:
@@ -95,6 +100,23 @@ def score_block(indices: pa.ListArray, vectors: pa.ListArray, side: ActivitySide
         Of each user, NULL where the retriever does not know them; ``indices`` are NULL for
         dense vectors.
     """
+    scores = _products(indices, vectors, side)
+    if not side.softmax:
+        return scores
+    known = vectors.is_valid().to_numpy(zero_copy_only=False)
+    return probabilities(scores, known[:, None] & side.filled())
+
+
+def probabilities(scores: Floats, known: npt.NDArray[np.bool_]) -> Floats:
+    """exp(score) over the sum of the known cells of its row; 0 for the others."""
+    masked = np.where(known, scores, -np.inf)
+    best = masked.max(axis=1, keepdims=True, initial=-np.inf)
+    grown = np.exp(masked - np.where(np.isfinite(best), best, 0.0))
+    total = grown.sum(axis=1, keepdims=True)
+    return np.divide(grown, total, out=np.zeros_like(grown), where=total > 0)
+
+
+def _products(indices: pa.ListArray, vectors: pa.ListArray, side: ActivitySideVectors) -> Floats:
     scores = np.zeros((len(vectors), side.width))
     lengths = vectors.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     values = vectors.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
@@ -119,9 +141,8 @@ def _sparse_by_dense(lengths: Ints, places: Ints, values: Floats, matrix: Floats
         stop = min(start + step, len(lengths))
         cells = slice(ends[start] - lengths[start], ends[stop - 1])
         dense = np.zeros((stop - start, len(matrix)))
-        dense[np.repeat(np.arange(stop - start), lengths[start:stop]), places[cells]] = values[
-            cells
-        ]
+        row = np.repeat(np.arange(stop - start), lengths[start:stop])
+        dense[row, places[cells]] = values[cells]
         scores[start:stop] = dense @ matrix
     return scores
 

@@ -7,6 +7,7 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from activityrec.retrieval.protocol import PROBABILITIES
 from activityrec.retrieval.scores import ActivitySideVectors
 
 Sides = dict[str, ActivitySideVectors]
@@ -65,7 +66,10 @@ def activity_sides(
         found.setdefault(row["fitted_date"], {}).setdefault(row["retriever"], []).append(term)
     width = len(activity_ids)
     return {
-        day: {name: ActivitySideVectors.of(by_name.get(name, []), width) for name in names}
+        day: {
+            name: ActivitySideVectors.of(by_name.get(name, []), width, name in PROBABILITIES)
+            for name in names
+        }
         for day, by_name in found.items()
     }
 

@@ -62,7 +62,10 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
         user_vectors=lakehouse.read(tables.USER_VECTORS).where(fitted),
         item_vectors=item_vectors,
         activity_vectors=activity_vectors(
-            item_vectors, history.activity_products, config.retrieval.own_prior
+            item_vectors,
+            history.activity_products,
+            config.retrieval.own_prior,
+            config.retrieval.summed,
         ),
         ranker=ranker.model if ranker else None,
     )

@@ -16,7 +16,7 @@ Matrix = npt.NDArray[np.float64]
 def fit_ease(known: Known, config: EaseConfig) -> Vectors:
     """Learn the item-item weights with a zero diagonal that best rebuild users (Steck 2019).
 
-    With the Gram matrix G = X'X of binary interests and P = (G + reg × I)^-1, B = -P / diag(P)
+    With the Gram matrix G = X'X of interests and P = (G + reg × I)^-1, B = -P / diag(P)
     outside the diagonal; a user x scores x B. The Gram matrix is made in Spark, its inverse on
     the driver.
 
@@ -27,7 +27,8 @@ def fit_ease(known: Known, config: EaseConfig) -> Vectors:
     ConfigError
         More than ``max_items`` items.
     """
-    rows = known.numbered(config.items).withColumn("weight", F.lit(1.0)).persist()
+    weight = F.pow("weight", F.lit(config.power))
+    rows = known.numbered(config.items).withColumn("weight", weight).persist()
     numbers = [row["item"] for row in rows.select("item").distinct().orderBy("item").collect()]
     if len(numbers) > config.max_items:
         raise ConfigError(
@@ -53,19 +54,18 @@ def _columns(numbers: list[int], weights: Matrix) -> pa.Table:
 
 
 def gram(rows: DataFrame, numbers: npt.NDArray[np.int64]) -> Matrix:
-    """(items, items): how many users share each two items; ``numbers`` are sorted."""
-    other = rows.select("user", F.col("item").alias("other"))
+    """(items, items): X'X of the users' weights; ``numbers`` are sorted."""
+    other = rows.select("user", F.col("item").alias("other"), F.col("weight").alias("_weight"))
     shared = (
-        rows.select("user", "item")
-        .join(other, on="user", how="inner")
+        rows.join(other, on="user", how="inner")
         .where("item <= other")
         .groupBy("item", "other")
-        .count()
+        .agg(F.sum(F.col("weight") * F.col("_weight")).alias("product"))
         .toPandas()
     )
     G = np.zeros((len(numbers), len(numbers)))
     first, second = (np.searchsorted(numbers, shared[name]) for name in ("item", "other"))
-    G[first, second] = G[second, first] = shared["count"]
+    G[first, second] = G[second, first] = shared["product"]
     return G
 
 
