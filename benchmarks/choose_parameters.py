@@ -11,6 +11,7 @@ the evaluation at --as-of looks at is touched. Needs the tables of a run at --as
 from collections.abc import Iterator
 from datetime import date
 from itertools import chain
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -21,6 +22,7 @@ from activityrec.evaluation.metrics import exposure_metrics
 from activityrec.features.history import read_history
 from activityrec.features.outcomes import outcomes
 from activityrec.job import Job, main
+from activityrec.ranking.methods import LogisticConfig
 from activityrec.ranking.pipeline import fit_ranker, probabilities
 from activityrec.retrieval.als import activity_vectors, als_scores, fit_als
 from activityrec.retrieval.interactions import interactions
@@ -82,7 +84,9 @@ def ranker_scores(
     config: Config, examples: DataFrame, windows: list[date]
 ) -> Iterator[tuple[str, date, DataFrame]]:
     with_als = {"als": "als_score", **config.ranker.inputs}
-    variants = [(f"ranker reg={reg}", {"reg": reg}) for reg in RANKER_GRID]
+    variants: list[tuple[str, dict[str, Any]]] = [
+        (f"ranker reg={reg}", {"logistic": LogisticConfig(reg=reg)}) for reg in RANKER_GRID
+    ]
     variants.append(("ranker with als", {"inputs": with_als}))
     for name, change in variants:
         changed = config.ranker.model_copy(update=change)

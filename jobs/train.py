@@ -2,9 +2,7 @@
 
 from datetime import date, timedelta
 from functools import reduce
-from typing import cast
 
-from pyspark.ml.classification import BinaryLogisticRegressionTrainingSummary
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -13,8 +11,9 @@ from activityrec.errors import StateError
 from activityrec.features.history import between, first_day, read_history
 from activityrec.features.outcomes import outcomes
 from activityrec.job import Job, main
+from activityrec.ranking.calibration import calibrated
 from activityrec.ranking.examples import examples
-from activityrec.ranking.pipeline import coefficients, fit_ranker, logistic_of
+from activityrec.ranking.pipeline import coefficients, fit_ranker, ranker_params, training_auc
 from activityrec.retrieval.als import activity_vectors, fit_als, fit_dates, number_ids
 from activityrec.retrieval.interactions import interactions
 
@@ -89,14 +88,16 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
             f"{closed.count():,} exposures before {as_of}: run features at {as_of} first"
         )
     rows = lakehouse.read(table).where(f"as_of = '{as_of}'")
-    model = fit_ranker(rows, config)
-    summary = cast(BinaryLogisticRegressionTrainingSummary, logistic_of(model).summary)
-    params = config.ranker.model_dump(exclude={"inputs"}) | {"inputs": len(config.ranker.inputs)}
+    model, calibration = calibrated(fit_ranker(rows, config), rows, config)
+    params = ranker_params(config) | {
+        "calibration": f"{calibration.decision}: {calibration.reason}"
+    }
     with job.tracking.run(f"{job.run_id} ranker", as_of, params, lakehouse.reads):
         job.tracking.log_metrics(
             {
                 "examples": float(count),
-                "training_auc": summary.areaUnderROC,
+                "training_auc": training_auc(model, rows),
+                **calibration.figures,
                 **{f"weight_{name}": w for name, w in coefficients(model, config).items()},
             }
         )

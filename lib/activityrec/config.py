@@ -16,6 +16,7 @@ from activityrec.config_ingest import (
     SourceConfig,
     SourcesConfig,
 )
+from activityrec.config_ranker import RankerConfig
 
 __all__ = [
     "AlsConfig",
@@ -106,23 +107,6 @@ class AlsConfig(Section):
     seed: int = 17
     refit_days: Days = 60
     own_factor_prior: Annotated[float, Field(ge=0)] = 50.0
-
-
-class RankerConfig(Section):
-    """MLlib's logistic regression, and the examples that it learns from.
-
-    ``inputs`` are Spark SQL expressions over the columns of ``training_examples``, by name;
-    without them :func:`activityrec.ranking.inputs.default_inputs` gives some, and all columns
-    of declared ``attributes`` are one-hot encoded. ``categorical`` are further columns that are
-    one-hot encoded.
-    """
-
-    reg: Annotated[float, Field(ge=0)] = 0.01
-    elastic_net: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max_iter: Annotated[int, Field(ge=1)] = 100
-    min_history_days: Annotated[int, Field(ge=0)] = 30
-    inputs: dict[Name, str] = {}
-    categorical: list[Name] = []
 
 
 class RecommendConfig(Section):
