@@ -21,7 +21,7 @@ TWICE = {f"bought{n}": "ln(1 + bought)" for n in range(6)}
 
 @pytest.fixture(scope="module")
 def examples(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame(example_rows(900, 21), SCHEMA).persist()
+    return spark.createDataFrame(example_rows(2500, 21), SCHEMA).persist()
 
 
 def _scores(model: PipelineModel, rows: DataFrame) -> list[float]:
@@ -47,8 +47,8 @@ def test_what_is_off_is_corrected_and_saved_and_no_order_changes(
     model = fit_ranker(examples, config)
     corrected, found = calibrated(model, examples, config)
     assert found.decision == "isotonic"
-    assert found.figures["calibration_error"] > 0.1
-    assert found.figures["calibration_error_after"] < 0.07
+    assert found.figures["calibration_error"] > 0.12
+    assert found.figures["calibration_error_after"] < found.figures["calibration_error_before"] / 2
     assert isinstance(corrected.stages[-1], IsotonicRegressionModel)
     before, after = _scores(model, examples), _scores(corrected, examples)
     np.testing.assert_array_equal(rankdata(before), rankdata(after))

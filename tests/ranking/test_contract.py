@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import roc_auc_score
 
-from activityrec.config import Config, RankerConfig
+from activityrec.config import Config
 from activityrec.errors import ConfigError, StateError
 from activityrec.ranking.pipeline import fit_ranker, probabilities
 from tests.ranking.shop import SCHEMA, SMALL, example_rows, ranker_config
@@ -109,9 +108,3 @@ def test_a_method_that_is_not_installed_is_named(
     monkeypatch.setitem(sys.modules, "xgboost.spark", None)
     with pytest.raises(ConfigError, match=r"ranker\.method: xgboost.*activityrec\[xgboost\]"):
         fit_ranker(learnt, ranker_config(planted_config, "xgboost"))
-
-
-@pytest.mark.parametrize("method", SMALL)
-def test_a_parameter_that_a_method_does_not_have_is_refused(method: str) -> None:
-    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
-        RankerConfig.model_validate({method: {"no_such": 1}})

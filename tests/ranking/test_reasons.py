@@ -4,6 +4,7 @@ import math
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from activityrec.config import Config
 from activityrec.errors import ConfigError
@@ -22,9 +23,11 @@ def examples(spark: SparkSession) -> DataFrame:
 
 
 def _explained(rows: DataFrame, model, config: Config) -> dict[str, dict[str, float]]:  # type: ignore[no-untyped-def]
-    listed = rows.withColumns(reason_columns(config)).select("user_id", *reason_columns(config))
+    # Lists have a probability of their own, which is not to be mixed up.
+    rows = rows.withColumns(reason_columns(config) | {"probability": F.lit(0.5)})
+    listed = rows.select("user_id", "probability", *reason_columns(config))
     found = with_reasons(listed, model, config)
-    assert found.columns == ["user_id", "reasons"]
+    assert found.columns == ["user_id", "probability", "reasons"]
     reasons = {row["user_id"]: row["reasons"] for row in found.collect()}
     for listed_reasons in reasons.values():
         sizes = [abs(reason["contribution"]) for reason in listed_reasons]
@@ -67,12 +70,20 @@ def test_those_of_other_methods_point_the_way_of_the_planted_truth(
     config = ranker_config(planted_config, method, groups=GROUPS)
     model = fit_ranker(examples, config)
     asked = spark.createDataFrame(
-        [("much", "a", None, 0, 15.0, 0.2, "a"), ("nothing", "a", None, 0, 0.0, 0.2, "b")], SCHEMA
+        [
+            ("much", "a", None, 0, 15.0, 0.2, "a"),
+            ("some of a", "a", None, 0, 1.0, 0.2, "a"),
+            ("some of b", "a", None, 0, 1.0, 0.2, "b"),
+            ("nothing", "a", None, 0, 0.0, 0.2, "b"),
+        ],
+        SCHEMA,
     )
     found = _explained(asked, model, config)
-    for group in ("shopping", "sort"):
-        assert found["much"][group] > 0.2
-        assert found["nothing"][group] < -0.2
+    assert found["much"]["shopping"] > 0.2
+    assert found["nothing"]["shopping"] < -0.2
+    # Trees take the mean of a and b for one of them, whose contribution is 0.
+    assert found["some of a"]["sort"] >= 0 >= found["some of b"]["sort"]
+    assert found["some of a"]["sort"] - found["some of b"]["sort"] > 0.5
     assert abs(found["much"]["other"]) < found["much"]["shopping"]
 
 

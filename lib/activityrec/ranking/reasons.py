@@ -4,11 +4,12 @@ A group's contribution is the log-odds of the score less those that the ranker g
 group's inputs are at their means over the training examples. For logistic regression that is
 exactly Σ weight × (input - mean) over the group, and contributions add up to the log-odds less
 those of the mean example. For other methods it is an approximation (occlusion, Zeiler and Fergus
-2014): what groups do together is in none of them or in several, and they need not add up.
+2014): what groups do together is in none of them or in several, and they need not add up; trees
+take a one-hot code at its mean, which lies between 0 and 1, for whichever their split is nearer.
 Calibration, which is increasing, is left out.
 """
 
-from collections.abc import Mapping
+from typing import Any
 
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import OneHotEncoderModel, VectorAssembler
@@ -45,12 +46,16 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
     """
     if model is None:
         return rows.withColumn("reasons", F.lit(None).cast(REASONS))
-    place = next(n for n, s in enumerate(model.stages) if isinstance(s, VectorAssembler))
-    encoders, assembler, scaler = model.stages[1:place], *model.stages[place : place + 2]
-    after = [s for s in model.stages[place + 1 :] if not isinstance(s, IsotonicRegressionModel)]
-    kept = [name for name in rows.columns if name not in reason_columns(config)]
+    stages: list[Any] = model.stages
+    place = next(n for n, s in enumerate(stages) if isinstance(s, VectorAssembler))
+    encoders, assembler, scaler = stages[1:place], stages[place], stages[place + 1]
+    after = [s for s in stages[place + 1 :] if not isinstance(s, IsotonicRegressionModel)]
+    inputs = reason_columns(config)
+    # Apart, lest a column have the name of one that the pipeline makes, as probability has.
+    kept = F.struct(*[name for name in rows.columns if name not in inputs]).alias("_row")
     values = vector_to_array(F.col(FEATURES)).alias("_values")
-    scored = PipelineModel([*encoders, assembler]).transform(rows).select(*kept, values)
+    encoded = PipelineModel([*encoders, assembler]).transform(rows.select(kept, *inputs))
+    scored = encoded.select("_row", values)
 
     slots = _slots(encoders, config)
     groups = sorted(set(slots))
@@ -64,7 +69,7 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
             lambda value, mean: F.coalesce(mean, value),
         )
         scored = _log_odds(scored, after, replaced, f"_{number}")
-    return scored.select(*kept, _sorted(groups).alias("reasons"))
+    return scored.select("_row.*", _sorted(groups).alias("reasons"))
 
 
 def _log_odds(rows: DataFrame, stages: list, values: Column, name: str) -> DataFrame:
@@ -90,7 +95,7 @@ def _sorted(groups: list[str]) -> Column:
 
 def _slots(encoders: list, config: Config) -> list[str]:
     """The group of each place of the vector of features."""
-    groups: Mapping[str, str] = input_groups(config)
+    groups = input_groups(config)
     slots = [groups[name.removeprefix(INPUT)] for name in input_columns(config)]
     for encoder in encoders:
         if isinstance(encoder, OneHotEncoderModel):
