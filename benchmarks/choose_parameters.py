@@ -20,7 +20,7 @@ from activityrec import tables
 from activityrec.config import AlsConfig, Config
 from activityrec.evaluation.metrics import exposure_metrics
 from activityrec.features.history import read_history
-from activityrec.features.outcomes import outcomes
+from activityrec.features.sampled import known_outcomes
 from activityrec.job import Job, main
 from activityrec.ranking.methods import LogisticConfig
 from activityrec.ranking.pipeline import fit_ranker, probabilities
@@ -68,9 +68,9 @@ def mean(values: list[dict[str, float]], metric: str) -> float:
 def closed_examples(job: Job) -> DataFrame:
     """The training examples with the end of their response window."""
     history = read_history(job.lakehouse, job.as_of)
-    known = outcomes(
-        history.exposures, history.activities, history.events, job.config.response
-    ).select("user_id", "activity_id", "exposure_ts", "closes_ts")
+    known = known_outcomes(history, job.config).select(
+        "user_id", "activity_id", "exposure_ts", "closes_ts"
+    )
     table = tables.training_examples(job.config)
     rows = job.lakehouse.read(table).where(f"as_of = '{job.as_of}'")
     return rows.join(known, on=["user_id", "activity_id", "exposure_ts"], how="inner")

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.features.history import between, first_day, read_history
-from activityrec.features.outcomes import outcomes
+from activityrec.features.sampled import known_outcomes
 from activityrec.job import Job, main
 from activityrec.ranking.calibration import calibrated
 from activityrec.ranking.examples import examples
@@ -21,8 +21,10 @@ from activityrec.retrieval.interactions import interactions
 def run(job: Job) -> dict[str, int]:
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
     history = read_history(lakehouse, as_of)
-    known = outcomes(history.exposures, history.activities, history.events, config.response)
+    known = known_outcomes(history, config)
     start = first_day(history.events) + timedelta(days=config.ranker.min_history_days)
+    if config.ranker.train_days is not None:
+        start = max(start, as_of - timedelta(days=config.ranker.train_days))
     closed = between(known, start, as_of).where(F.col("closes_ts") <= F.lit(as_of)).persist()
     first = closed.agg(F.to_date(F.min("exposure_ts"))).first()
 
@@ -90,7 +92,8 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
     rows = lakehouse.read(table).where(f"as_of = '{as_of}'")
     model, calibration = calibrated(fit_ranker(rows, config), rows, config)
     params = ranker_params(config) | {
-        "calibration": f"{calibration.decision}: {calibration.reason}"
+        "calibration_decision": calibration.decision,
+        "calibration_reason": calibration.reason,
     }
     with job.tracking.run(f"{job.run_id} ranker", as_of, params, lakehouse.reads):
         job.tracking.log_metrics(

@@ -149,6 +149,12 @@ class Config(Section):
     recommend: RecommendConfig = RecommendConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
+    @property
+    def samples_exposures(self) -> bool:
+        """Whether examples are made of responses and of activities that got none."""
+        wanted = self.ranker.examples
+        return wanted == "responses" or (wanted == "auto" and not self.sources.exposures)
+
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
         known = set(self.features.event_types)

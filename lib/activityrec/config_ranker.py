@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from activityrec.config_base import Name, Section
+from activityrec.config_base import Days, Name, Section
 from activityrec.ranking.methods import (
     FmConfig,
     GbtConfig,
@@ -20,7 +20,13 @@ class RankerConfig(Section):
     """The ranker, and the examples that it learns from.
 
     ``method`` is the one used, with the parameters of the section of its name; ``seed`` is that
-    of methods that draw. ``inputs`` are Spark SQL expressions over the columns of
+    of methods that draw, and of the sample of negatives.
+
+    ``examples``: ``exposures``, or what users answered (``responses``) and, for each day on which
+    a user did, ``negatives`` of the other live activities, drawn by chance and weighted by what
+    they stand for; ``auto`` takes exposures where there are sources of them. Those of the first
+    ``min_history_days`` of the log, and those more than ``train_days`` before ``as_of``, are left
+    out. ``inputs`` are Spark SQL expressions over the columns of
     ``training_examples``, by name; without them :func:`activityrec.ranking.inputs.default_inputs`
     gives some, and all columns of declared ``attributes`` are one-hot encoded. ``categorical``
     are further columns that are one-hot encoded. ``groups`` names inputs, or one-hot columns, that
@@ -37,6 +43,9 @@ class RankerConfig(Section):
         "logistic", "fm", "random_forest", "gbt", "naive_bayes", "xgboost"
     ] = "logistic"  # fmt: skip
     seed: int = 17
+    examples: Literal["auto", "exposures", "responses"] = "auto"
+    negatives: Annotated[int, Field(ge=1)] = 10
+    train_days: Days | None = None
     min_history_days: Annotated[int, Field(ge=0)] = 30
     inputs: dict[Name, str] = {}
     categorical: list[Name] = []
