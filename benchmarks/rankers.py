@@ -29,12 +29,11 @@ from activityrec.ranking.pipeline import fit_ranker, probabilities
 from activityrec.serving.load import load_serving
 
 GRIDS: dict[str, list[dict[str, Any]]] = {
-    "logistic": [{"reg": reg} for reg in (0.001, 0.0088, 0.03)]
-    + [{"reg": 0.0088, "elastic_net": 0.5}],
-    "fm": [{"factors": n, "reg": reg} for n, reg in ((2, 0.01), (4, 0.01), (4, 0.1))],
+    "logistic": [{"reg": 0.0088}, {"reg": 0.03}, {"reg": 0.0088, "elastic_net": 0.5}],
+    "naive_bayes": [{"kind": "gaussian"}, {"kind": "bernoulli"}],
     "random_forest": [{"depth": n, "min_leaf": leaf} for n, leaf in ((5, 10), (8, 10), (8, 30))],
+    "fm": [{"factors": n, "reg": reg} for n, reg in ((2, 0.1), (2, 1.0), (4, 1.0))],
     "gbt": [{"depth": n, "trees": trees} for n, trees in ((2, 40), (3, 20), (3, 40))],
-    "naive_bayes": [{"kind": "gaussian"}, {"kind": "multinomial"}],
     "xgboost": [
         {"depth": n, "trees": trees, "step": 0.05} for n, trees in ((2, 60), (3, 60), (3, 120))
     ],

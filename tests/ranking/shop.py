@@ -18,17 +18,18 @@ SMALL: dict[str, dict[str, Any]] = {
     "random_forest": {"trees": 12, "depth": 4},
     "gbt": {"trees": 8},
     "naive_bayes": {},
+    "naive_bayes bernoulli": {"kind": "bernoulli"},
     "xgboost": {"trees": 10},
 }
-"""Every method, with parameters for few examples."""
+"""Every method, and a variant of one, with parameters for few examples."""
 
 
 def ranker_config(planted_config: Config, method: str, **change: Any) -> Config:
     """A configuration for these examples."""
     ranker = RankerConfig.model_validate(
         {
-            "method": method,
-            method: SMALL[method],
+            "method": method.split()[0],
+            method.split()[0]: SMALL[method],
             "inputs": {"bought": "ln(1 + bought)", "rate": "rate"},
             "categorical": ["kind"],
         }
