@@ -11,6 +11,7 @@ the evaluation at --as-of looks at is touched. Needs the tables of a run at --as
 from collections.abc import Iterator
 from datetime import date
 from itertools import chain
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -19,8 +20,9 @@ from activityrec import tables
 from activityrec.config import Config
 from activityrec.evaluation.metrics import exposure_metrics
 from activityrec.features.history import before, read_history
-from activityrec.features.outcomes import outcomes
+from activityrec.features.sampled import known_outcomes
 from activityrec.job import Job, main
+from activityrec.ranking.methods import LogisticConfig
 from activityrec.ranking.pipeline import fit_ranker, probabilities
 from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.interactions import interactions
@@ -75,9 +77,9 @@ def mean(values: list[dict[str, float]], metric: str) -> float:
 def closed_examples(job: Job) -> DataFrame:
     """The training examples with the end of their response window."""
     history = read_history(job.lakehouse, job.as_of)
-    known = outcomes(
-        history.exposures, history.activities, history.events, job.config.response
-    ).select("user_id", "activity_id", "exposure_ts", "closes_ts")
+    known = known_outcomes(history, job.config).select(
+        "user_id", "activity_id", "exposure_ts", "closes_ts"
+    )
     table = tables.training_examples(job.config)
     rows = job.lakehouse.read(table).where(f"as_of = '{job.as_of}'")
     return rows.join(known, on=["user_id", "activity_id", "exposure_ts"], how="inner")
@@ -92,7 +94,9 @@ def ranker_scores(
 ) -> Iterator[tuple[str, date, DataFrame]]:
     retrievers = {name: f"{name}_score" for name in config.retrieval.weights}
     with_scores = {**config.ranker.inputs, **retrievers}
-    variants = [(f"ranker reg={reg}", {"reg": reg}) for reg in RANKER_GRID]
+    variants: list[tuple[str, dict[str, Any]]] = [
+        (f"ranker reg={reg}", {"logistic": LogisticConfig(reg=reg)}) for reg in RANKER_GRID
+    ]
     variants.append(("ranker with the retrievers' scores", {"inputs": with_scores}))
     for name, change in variants:
         changed = config.ranker.model_copy(update=change)

@@ -13,8 +13,8 @@ from activityrec.features.history import (
     read_history,
     with_everyone,
 )
-from activityrec.features.outcomes import outcomes
 from activityrec.features.progress import plan, remember
+from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import Snapshots, exposed_pairs
 from activityrec.ingest import check_as_of
 from activityrec.job import Job, main
@@ -27,8 +27,7 @@ def run(job: Job) -> dict[str, int]:
         lakehouse.read(tables.EVENTS), history.activities, as_of, config.recommend.planning_days
     )
     what = plan(lakehouse, config, as_of)
-    known = outcomes(history.exposures, history.activities, history.events, config.response)
-    known = known.persist()
+    known = known_outcomes(history, config).persist()
     log_start = first_day(history.events)
     start = log_start + timedelta(days=config.ranker.min_history_days)
     learnable = between(known, start, as_of)

@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 from activityrec import tables
 from activityrec.ingest import check_as_of
 from activityrec.job import Job, main
+from activityrec.ranking.reasons import reason_columns, with_reasons
 from activityrec.retrieval.pairs import score_map
 from activityrec.serving.anonymity import group_size, large_groups
 from activityrec.serving.candidates import scored_candidates, sides
@@ -29,8 +30,11 @@ def run(job: Job) -> dict[str, int]:
         f"affinity_{what}": F.col(f"{kind}_eligible_{what}") if kind else F.lit(None)
         for what in ("products", "amount")
     }
-    marked = candidates.withColumns(bought | {"scores": score_map(config.retrieval)})
-    listed = marked.select("user_id", "activity_id", "score", "probability", "scores", *bought)
+    inputs = reason_columns(config) if serving.ranker else {}
+    scores = {"scores": score_map(config.retrieval)}
+    listed = candidates.withColumns(bought | scores | inputs).select(
+        "user_id", "activity_id", "score", "probability", "scores", *bought, *inputs
+    )
     limits = config.recommend
     ranked = ranked_lists(listed, limits.k, limits.audience_size).persist()
     marks = {
@@ -38,8 +42,9 @@ def run(job: Job) -> dict[str, int]:
         "as_of": F.lit(job.as_of),
         "model": F.lit(str(champion)),
     }
+    lists = ranked.where("listed = 'user'").drop("listed")
     recommended = with_best_offers(
-        ranked.where("listed = 'user'").drop("listed"),
+        with_reasons(lists, serving.ranker, config),
         both.histories,
         serving.user_vectors,
         catalogue(both.items, serving.history.activity_products, serving.item_vectors),

@@ -2,21 +2,20 @@
 
 from datetime import date, timedelta
 from functools import reduce
-from typing import cast
 
 from pyspark.ml import PipelineModel
-from pyspark.ml.classification import BinaryLogisticRegressionTrainingSummary
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.features.history import before, between, first_day, read_history
-from activityrec.features.outcomes import outcomes
+from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import exposed_pairs
 from activityrec.job import Job, main
+from activityrec.ranking.calibration import calibrated
 from activityrec.ranking.examples import examples
-from activityrec.ranking.pipeline import coefficients, fit_ranker, logistic_of
+from activityrec.ranking.pipeline import coefficients, fit_ranker, ranker_params, training_auc
 from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.interactions import interactions
 from activityrec.retrieval.numbers import number_ids
@@ -28,8 +27,10 @@ from activityrec.retrieval.registry import fit_dates, fit_retrievers
 def run(job: Job) -> dict[str, int]:
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
     history = read_history(lakehouse, as_of)
-    known = outcomes(history.exposures, history.activities, history.events, config.response)
+    known = known_outcomes(history, config)
     start = first_day(history.events) + timedelta(days=config.ranker.min_history_days)
+    if config.ranker.train_days is not None:
+        start = max(start, as_of - timedelta(days=config.ranker.train_days))
     closed = between(known, start, as_of).where(F.col("closes_ts") <= F.lit(as_of)).persist()
     first = closed.agg(F.to_date(F.min("exposure_ts"))).first()
 
@@ -119,14 +120,17 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
             f"{closed.count():,} exposures before {as_of}: run features at {as_of} first"
         )
     rows = lakehouse.read(table).where(f"as_of = '{as_of}'")
-    model = fit_ranker(rows, config)
-    summary = cast(BinaryLogisticRegressionTrainingSummary, logistic_of(model).summary)
-    params = config.ranker.model_dump(exclude={"inputs"}) | {"inputs": len(config.ranker.inputs)}
+    model, calibration = calibrated(fit_ranker(rows, config), rows, config)
+    params = ranker_params(config) | {
+        "calibration_decision": calibration.decision,
+        "calibration_reason": calibration.reason,
+    }
     with job.tracking.run(f"{job.run_id} ranker", as_of, params, lakehouse.reads):
         job.tracking.log_metrics(
             {
                 "examples": float(count),
-                "training_auc": summary.areaUnderROC,
+                "training_auc": training_auc(model, rows),
+                **calibration.figures,
                 **{f"weight_{name}": w for name, w in coefficients(model, config).items()},
             }
         )

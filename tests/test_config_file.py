@@ -39,6 +39,14 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
         lambda raw: raw["retrieval"]["als"].update(factors=8),
         ["retrieval.als.factors: unknown key", "alpha, blocks, items, max_iter", "rank"],
     ),
+    "unknown parameter of a ranker": (
+        lambda raw: raw["ranker"].update(method="gbt", gbt={"leaves": 8}),
+        ["ranker.gbt.leaves: unknown key", "allowed: depth, min_leaf, step, subsample, trees"],
+    ),
+    "unknown method": (
+        lambda raw: raw["ranker"].update(method="svm"),
+        ["ranker.method: ", "'logistic', 'fm', 'random_forest'", "'svm'"],
+    ),
     "unknown key of a source": (
         lambda raw: raw["sources"]["events"][1].update(file="x"),
         ["sources.events.1.file: unknown key", "columns, flags, format, load, name, options"],

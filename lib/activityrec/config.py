@@ -16,6 +16,7 @@ from activityrec.config_ingest import (
     SourceConfig,
     SourcesConfig,
 )
+from activityrec.config_ranker import RankerConfig
 from activityrec.config_retrieval import (
     AlsConfig,
     BayesConfig,
@@ -114,23 +115,6 @@ class FeaturesConfig(Section):
     type_rate_prior: Annotated[float, Field(gt=0)] = 20.0
 
 
-class RankerConfig(Section):
-    """MLlib's logistic regression, and the examples that it learns from.
-
-    ``inputs`` are Spark SQL expressions over the columns of ``training_examples``, by name;
-    without them :func:`activityrec.ranking.inputs.default_inputs` gives some, and all columns
-    of declared ``attributes`` are one-hot encoded. ``categorical`` are further columns that are
-    one-hot encoded.
-    """
-
-    reg: Annotated[float, Field(ge=0)] = 0.01
-    elastic_net: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max_iter: Annotated[int, Field(ge=1)] = 100
-    min_history_days: Annotated[int, Field(ge=0)] = 30
-    inputs: dict[Name, str] = {}
-    categorical: list[Name] = []
-
-
 class RecommendConfig(Section):
     """The lists: length, candidates, how far ahead activities are planned."""
 
@@ -170,6 +154,12 @@ class Config(Section):
     ranker: RankerConfig = RankerConfig()
     recommend: RecommendConfig = RecommendConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @property
+    def samples_exposures(self) -> bool:
+        """Whether examples are made of responses and of activities that got none."""
+        wanted = self.ranker.examples
+        return wanted == "responses" or (wanted == "auto" and not self.sources.exposures)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":

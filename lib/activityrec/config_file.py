@@ -7,12 +7,11 @@ that names the file, the key and what is allowed. Relative paths are relative to
 import re
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from activityrec import config as models
 from activityrec.config import Config, SourceConfig, SourcesConfig
 from activityrec.errors import ConfigError
 
@@ -79,10 +78,15 @@ def _section_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     for part in location:
         # A part that is no field is a number in a list, or a name that the YAML chose.
         if part in model.model_fields:
-            annotation = str(model.model_fields[str(part)].annotation)
-            found = re.search(r"(\w+Config)\b", annotation)
-            model = getattr(models, found.group(1)) if found else model
+            model = _section_in(model.model_fields[str(part)].annotation) or model
     return model
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section model that a type is made of, if any."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section_in, get_args(annotation))), None)
 
 
 def _allowed(model: type[BaseModel]) -> str:

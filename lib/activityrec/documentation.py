@@ -73,8 +73,8 @@ def configuration_page() -> str:
     lines = [
         "# Configuration",
         "",
-        "Generated from `lib/activityrec/config*.py` by `make docs`. One YAML describes one data",
-        "set; an unknown key is an error. Paths are relative to the file.",
+        "Generated from the models in `lib/activityrec/config*.py` by `make docs`. One YAML",
+        "describes one data set; an unknown key is an error. Paths are relative to the file.",
         "",
     ]
     for key, model in _sections(Config, ""):

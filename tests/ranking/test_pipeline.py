@@ -9,7 +9,7 @@ from activityrec.config import AttributesConfig, Config, RankerConfig
 from activityrec.errors import ConfigError, StateError
 from activityrec.job import Job
 from activityrec.ranking.inputs import default_inputs, one_hot_columns
-from activityrec.ranking.pipeline import fit_ranker, logistic_of, probabilities
+from activityrec.ranking.pipeline import fit_ranker, probabilities
 from activityrec.tables import training_examples
 
 SCHEMA = (
@@ -34,7 +34,7 @@ def _rows(n: int = 300) -> list[tuple]:
 
 def test_probabilities_equal_scikit_learns(spark: SparkSession, planted_config: Config) -> None:
     rows, reg = _rows(), 0.05
-    config = _config(planted_config, inputs={"x": "x", "twice": "2 * y"}, reg=reg)
+    config = _config(planted_config, inputs={"x": "x", "twice": "2 * y"}, logistic={"reg": reg})
     examples = spark.createDataFrame(rows, SCHEMA)
     model = fit_ranker(examples, config)
     scored = probabilities(model, examples).orderBy("user_id").collect()
@@ -69,7 +69,7 @@ def test_a_category_changes_the_probability_and_an_unseen_one_is_no_category(
         (f"u{n}", "a", None, int((n % 10 == 0) == (n % 4 < 2)), 0.0, 0.0, "ab"[n % 4 < 2])
         for n in range(80)
     ]
-    config = _config(planted_config, inputs={"x": "x"}, categorical=["kind"], reg=0.0)
+    config = _config(planted_config, inputs={"x": "x"}, categorical=["kind"], logistic={"reg": 0.0})
     model = fit_ranker(spark.createDataFrame(rows, SCHEMA), config)
     asked = [("1", "a"), ("2", "b"), ("3", "new"), ("4", None)]
     frame = spark.createDataFrame(
@@ -79,7 +79,7 @@ def test_a_category_changes_the_probability_and_an_unseen_one_is_no_category(
     found = [row["probability"] for row in scored]
     assert found[:2] == pytest.approx([0.9, 0.1], abs=1e-3)
     (neither,) = set(found[2:])
-    intercept = logistic_of(model).intercept
+    intercept = model.stages[-1].intercept
     assert neither == pytest.approx(1 / (1 + np.exp(-intercept)))
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from activityrec.evaluation.baselines import affinity_amount, with_popularity
 from activityrec.features.daily import user_daily
 from activityrec.features.history import History, between, population
-from activityrec.features.outcomes import outcomes
+from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import Snapshots, exposed_pairs
 from activityrec.ranking.examples import examples
 from activityrec.ranking.pipeline import probabilities
@@ -36,29 +36,7 @@ def scored_exposures(serving: Serving, full: History, learnt: DataFrame | None) 
     DataFrame
         ``serving.scored_exposures`` without run_id and as_of.
     """
-    config, as_of = serving.config, serving.as_of
-    known = outcomes(full.exposures, full.activities, full.events, config.response).persist()
-    until = as_of + timedelta(days=config.evaluate.horizon_days)
-    later = between(known, as_of, until)
-    recent = full.events.where(F.col("event_ts") >= F.lit(as_of).cast("timestamp"))
-    daily = serving.snapshots.daily.unionByName(user_daily(recent)).persist()
-    snapshots = Snapshots(
-        population(later), full, daily, known, serving.snapshots.log_start, config
-    )
-    scored = examples(
-        later,
-        snapshots.users(),
-        snapshots.activities(),
-        snapshots.pairs(exposed_pairs(later)),
-        pair_scores(
-            exposed_pairs(later),
-            [serving.fitted],
-            serving.user_vectors,
-            serving.activity_vectors,
-            calendar(full.activities, config.recommend.planning_days),
-            list(config.retrieval.weights),
-        ),
-    )
+    scored = later_exposures(serving, full)
     if serving.ranker is not None:
         scored = probabilities(serving.ranker, scored)
     end = full.events.agg(F.max("event_ts").alias("_end"))
@@ -75,7 +53,34 @@ def scored_exposures(serving: Serving, full: History, learnt: DataFrame | None) 
             # Without examples popularity is a number of users, and no probability.
             (F.col("popularity") if learnt is not None else F.lit(None)).alias("popularity"),
             F.col("response_rate").alias("past_rate"),
-            affinity_amount(config.features).alias("affinity"),
-            score_map(config.retrieval).alias("scores"),
+            affinity_amount(serving.config.features).alias("affinity"),
+            score_map(serving.config.retrieval).alias("scores"),
         )
+    )
+
+
+def later_exposures(serving: Serving, full: History) -> DataFrame:
+    """The exposures of the horizon as :func:`activityrec.ranking.examples.examples` gives them."""
+    config, as_of = serving.config, serving.as_of
+    known = known_outcomes(full, config).persist()
+    until = as_of + timedelta(days=config.evaluate.horizon_days)
+    later = between(known, as_of, until)
+    recent = full.events.where(F.col("event_ts") >= F.lit(as_of).cast("timestamp"))
+    daily = serving.snapshots.daily.unionByName(user_daily(recent)).persist()
+    snapshots = Snapshots(
+        population(later), full, daily, known, serving.snapshots.log_start, config
+    )
+    return examples(
+        later,
+        snapshots.users(),
+        snapshots.activities(),
+        snapshots.pairs(exposed_pairs(later)),
+        pair_scores(
+            exposed_pairs(later),
+            [serving.fitted],
+            serving.user_vectors,
+            serving.activity_vectors,
+            calendar(full.activities, config.recommend.planning_days),
+            list(config.retrieval.weights),
+        ),
     )

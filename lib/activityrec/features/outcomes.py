@@ -19,7 +19,8 @@ def outcomes(
     -------
     DataFrame
         user_id, activity_id, activity_type, exposure_ts, ``closes_ts`` (first instant after the
-        response window), ``response_ts`` (NULL: no response among ``events``).
+        response window), ``response_ts`` (NULL: no response among ``events``), and ``weight``
+        where ``exposures`` have one.
 
     Raises
     ------
@@ -38,14 +39,17 @@ def outcomes(
     days = F.lit(response.window_days).cast("int")
     closes = F.least("end_ts", F.col("exposure_ts") + F.make_dt_interval(days))
     kinds = activities.select("activity_id", "activity_type", "end_ts")
-    windows = exposures.join(F.broadcast(kinds), on="activity_id", how="inner").select(
-        "user_id", "activity_id", "activity_type", "exposure_ts", closes.alias("closes_ts")
+    weight = ["weight"] if "weight" in exposures.columns else []
+    key = ["user_id", "activity_id", "activity_type", "exposure_ts", "closes_ts", *weight]
+    windows = (
+        exposures.join(F.broadcast(kinds), on="activity_id", how="inner")
+        .withColumn("closes_ts", closes)
+        .select(*key)
     )
     responses = responses_of(events, response).withColumnRenamed("event_ts", "response_ts")
     inside = (F.col("response_ts") >= F.col("exposure_ts")) & (
         F.col("response_ts") < F.col("closes_ts")
     )
-    key = ["user_id", "activity_id", "activity_type", "exposure_ts", "closes_ts"]
     return (
         windows.distinct()
         .join(responses, on=["user_id", "activity_id"], how="left")

@@ -104,7 +104,9 @@ def plan(lakehouse: Lakehouse, config: Config, as_of: date) -> Plan:
     if len(days) > MAX_DAYS:
         return everything
     # A snapshot knows the days before it, and the exposures of its own day are in it.
-    firsts = [day + timedelta(days=1) for day in changed["events"]]
+    # Where these are made of the events, they are in it too.
+    after = timedelta(days=0 if config.samples_exposures else 1)
+    firsts = [day + after for day in changed["events"]]
     for name in ("exposures", "activities", "activity_products"):
         firsts += changed[name]
     # That of the last as_of held every user; now it is one like the others.
@@ -154,6 +156,7 @@ def settings(config: Config) -> str:
         "response": config.response.model_dump(),
         "planning_days": config.recommend.planning_days,
         "min_history_days": config.ranker.min_history_days,
+        "sampled": [config.ranker.negatives, config.ranker.seed] * config.samples_exposures,
     }
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]

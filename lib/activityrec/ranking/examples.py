@@ -27,14 +27,17 @@ def examples(
     -------
     DataFrame
         user_id, activity_id, exposure_ts, closes_ts, ``label`` (1: answered inside the window,
-        as far as ``outcomes`` know), snapshot_date, all features, scores and ranks.
+        as far as ``outcomes`` know), ``weight`` (1 for exposures), snapshot_date, all features,
+        scores and ranks.
     """
+    weight = F.col("weight") if "weight" in outcomes.columns else F.lit(1.0)
     exposed = outcomes.select(
         "user_id",
         "activity_id",
         "exposure_ts",
         "closes_ts",
         F.col("response_ts").isNotNull().cast("int").alias("label"),
+        weight.alias("weight"),
         F.to_date("exposure_ts").alias("snapshot_date"),
     )
     return (

@@ -3,12 +3,23 @@
 from activityrec.config import Config
 from activityrec.tables import AttributeTable, attribute_column
 
+INPUT = "input_"
+"""What the names of the pipeline's input columns begin with."""
+
 _TABLES: tuple[AttributeTable, ...] = ("users", "activities", "products")
 
 
 def ranker_inputs(config: Config) -> dict[str, str]:
     """Input name to SQL expression: those of the configuration, or the default ones."""
     return dict(config.ranker.inputs) or default_inputs(config)
+
+
+def input_columns(config: Config) -> dict[str, str]:
+    """Input column of the pipeline to SQL expression: a DOUBLE, 0 where the input is NULL."""
+    return {
+        f"{INPUT}{name}": f"coalesce(cast({sql} AS DOUBLE), 0D)"
+        for name, sql in ranker_inputs(config).items()
+    }
 
 
 def one_hot_columns(config: Config) -> list[str]:

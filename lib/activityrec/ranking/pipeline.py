@@ -1,24 +1,38 @@
 """The ranker as one MLlib Pipeline: from the columns of an example to a probability."""
 
-from typing import Any, cast
+import math
+from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
-from pyspark.ml.feature import OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
+from pyspark.ml.classification import LogisticRegressionModel
+from pyspark.ml.evaluation import BinaryClassificationEvaluator
+from pyspark.ml.feature import (
+    OneHotEncoder,
+    SQLTransformer,
+    StandardScaler,
+    StringIndexer,
+    VectorAssembler,
+)
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import Config
 from activityrec.errors import ConfigError, StateError
-from activityrec.ranking.inputs import one_hot_columns, ranker_inputs
+from activityrec.ranking.inputs import INPUT, input_columns, one_hot_columns, ranker_inputs
+from activityrec.ranking.methods import FEATURES, STANDARDISED, Method
 
-_PREFIX = "input_"
+CALIBRATED = "calibrated"
+"""What the last stage of a calibrated pipeline gives."""
+
+TRACE = 1e-3
+"""How much of the uncalibrated probability is in a calibrated one: steps become slopes, so that
+calibration changes no order."""
 
 
 def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
-    """Fit a logistic regression on training examples.
+    """Fit the chosen method on training examples.
 
     Parameters
     ----------
@@ -29,8 +43,8 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
     Raises
     ------
     ConfigError
-        An expression of ``ranker.inputs`` does not resolve, or a column of
-        ``ranker.categorical`` does not exist.
+        An expression of ``ranker.inputs`` does not resolve, a column of ``ranker.categorical``
+        does not exist, or the method is an extra that is not installed.
     StateError
         There are not both answered and unanswered examples.
     """
@@ -38,67 +52,99 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
     _check(examples, inputs)
     if unknown := sorted(set(one_hot_columns(config)) - set(examples.columns)):
         raise ConfigError(f"ranker.categorical: {unknown} are no columns of training_examples")
-    counts = {row["label"]: row["count"] for row in examples.groupBy("label").count().collect()}
-    if len(counts) < 2:
+    pipeline = _pipeline(config)
+    examples = weighted(examples)
+    counted = examples.groupBy("label").agg(F.count("*").alias("n"), F.avg("weight").alias("mean"))
+    found = {row["label"]: row for row in counted.collect()}
+    if len(found) < 2:
+        answered, not_answered = (found[n]["n"] if n in found else 0 for n in (1, 0))
         raise StateError(
-            f"cannot train a ranker: {counts.get(1, 0)} answered and {counts.get(0, 0)} "
+            f"cannot train a ranker: {answered} answered and {not_answered} "
             "unanswered exposures whose response window closed by as_of; both are needed"
         )
     # The order of rows decides the last bits of sums; a fixed one makes the fit repeatable.
     key = ["user_id", "activity_id", "exposure_ts"]
     ordered = examples.repartition("user_id").sortWithinPartitions(*key)
-    return _pipeline(inputs, config).fit(ordered.persist())
+    model = pipeline.fit(ordered.persist())
+    method = config.ranker.chosen
+    if not method.weighted and found[0]["mean"] != found[1]["mean"]:
+        # Fitted as if every example stood for one candidate.
+        log_odds = math.log(found[1]["mean"] / found[0]["mean"])
+        model.stages[-1] = method.corrected(model.stages[-1], log_odds)
+    return model
+
+
+def ranker_params(config: Config) -> dict[str, object]:
+    """What an MLflow run says of the ranker: the chosen method with its parameters alone."""
+    ranker = config.ranker
+    general = {
+        name: getattr(ranker, name)
+        for name in type(ranker).model_fields
+        if name != "inputs" and not isinstance(getattr(ranker, name), Method)
+    }
+    return general | ranker.chosen.model_dump() | {"inputs": len(ranker_inputs(config))}
+
+
+def weighted(examples: DataFrame) -> DataFrame:
+    """``examples`` with ``weight``, 1 where they have none."""
+    if "weight" in examples.columns:
+        return examples
+    return examples.withColumn("weight", F.lit(1.0))
 
 
 def probabilities(model: PipelineModel, examples: DataFrame) -> DataFrame:
     """``examples`` with ``probability``, that of a response."""
     scored = model.transform(examples)
-    return scored.select(
-        *examples.columns, vector_to_array(F.col("probability"))[1].alias("probability")
+    probability = of_response()
+    if CALIBRATED in scored.columns:
+        probability = (1 - TRACE) * F.col(CALIBRATED) + TRACE * probability
+    return scored.select(*examples.columns, probability.alias("probability"))
+
+
+def of_response() -> Column:
+    """Column: the probability of a response in the output of a pipeline, before calibration."""
+    return vector_to_array(F.col("probability"))[1]
+
+
+def training_auc(model: PipelineModel, examples: DataFrame) -> float:
+    """AUC on the examples that the model was fitted on."""
+    evaluator = BinaryClassificationEvaluator(
+        rawPredictionCol="probability", labelCol="label", weightCol="weight"
     )
+    return float(evaluator.evaluate(model.transform(weighted(examples))))
 
 
 def coefficients(model: PipelineModel, config: Config) -> dict[str, float]:
-    """Weight of each numeric input, per unit of the input."""
+    """Weight of each numeric input, per unit of the input; none but for a logistic ranker."""
     # Those of one-hot columns come after the numeric ones, and have no name of their own.
-    weights = logistic_of(model).coefficients.toArray()
-    named = zip(ranker_inputs(config), weights, strict=False)
+    weights = [
+        stage.coefficients.toArray()
+        for stage in model.stages
+        if isinstance(stage, LogisticRegressionModel)
+    ]
+    named = zip(ranker_inputs(config), weights[0], strict=False) if weights else ()
     return {name: float(value) for name, value in named}
 
 
-def logistic_of(model: PipelineModel) -> LogisticRegressionModel:
-    """The fitted regression inside the pipeline."""
-    return cast(LogisticRegressionModel, model.stages[-1])
-
-
-def _pipeline(inputs: dict[str, str], config: Config) -> Pipeline:
+def _pipeline(config: Config) -> Pipeline:
     categorical = one_hot_columns(config)
-    indexed = [f"{_PREFIX}{name}_index" for name in categorical]
-    encoded = [f"{_PREFIX}{name}_onehot" for name in categorical]
+    indexed = [f"{INPUT}{name}_index" for name in categorical]
+    encoded = [f"{INPUT}{name}_onehot" for name in categorical]
     encoders: list[Any] = [
         StringIndexer(inputCols=categorical, outputCols=indexed, handleInvalid="keep"),
         OneHotEncoder(inputCols=indexed, outputCols=encoded),
     ]
-    numeric = [f"{_PREFIX}{name}" for name in inputs]
+    numeric = input_columns(config)
+    selected = ", ".join(f"{sql} AS {name}" for name, sql in numeric.items())
     return Pipeline(
         stages=[
-            SQLTransformer(statement=_statement(inputs)),
+            SQLTransformer(statement=f"SELECT *, {selected} FROM __THIS__"),
             *(encoders if categorical else []),
-            VectorAssembler(inputCols=[*numeric, *encoded], outputCol="features"),
-            LogisticRegression(
-                regParam=config.ranker.reg,
-                elasticNetParam=config.ranker.elastic_net,
-                maxIter=config.ranker.max_iter,
-            ),
+            VectorAssembler(inputCols=[*numeric, *encoded], outputCol=FEATURES),
+            StandardScaler(inputCol=FEATURES, outputCol=STANDARDISED, withMean=True, withStd=True),
+            *config.ranker.chosen.stages(config.ranker.seed),
         ]
     )
-
-
-def _statement(inputs: dict[str, str]) -> str:
-    columns = [
-        f"coalesce(cast({sql} AS DOUBLE), 0D) AS {_PREFIX}{name}" for name, sql in inputs.items()
-    ]
-    return f"SELECT *, {', '.join(columns)} FROM __THIS__"
 
 
 def _check(examples: DataFrame, inputs: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.features.history import first_day, read_history
-from activityrec.features.outcomes import outcomes
+from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import Snapshots
 from activityrec.job import Job
 from activityrec.retrieval.activities import activity_vectors
@@ -53,7 +53,7 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
             users.select("snapshot_date", "user_id"),
             history,
             lakehouse.read(tables.USER_DAILY).where(F.col("event_date") < F.lit(as_of)),
-            outcomes(history.exposures, history.activities, history.events, config.response),
+            known_outcomes(history, config),
             first_day(history.events),
             config,
         ),

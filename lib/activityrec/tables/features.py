@@ -218,7 +218,8 @@ def training_examples(config: Config) -> Table:
     return Table(
         "features",
         "training_examples",
-        "Exposures whose response window closed before as_of, with their features.",
+        "Exposures whose response window closed before as_of, or the responses and unanswered "
+        "activities that stand in for them, with their features.",
         (
             AS_OF,
             USER_ID,
@@ -226,6 +227,8 @@ def training_examples(config: Config) -> Table:
             Column("exposure_ts", "TIMESTAMP", "when it was shown or sent", True, stats=True),
             Column("label", "INT", "1: answered inside the response window", True,
                    "label IN (0, 1)"),
+            Column("weight", "DOUBLE", "for how many candidates it stands: 1, or more for one "
+                   "that was sampled", True, "weight > 0"),
             SNAPSHOT,
             *of_user,
             *of_activity,

@@ -29,6 +29,9 @@ RECOMMENDATIONS = Table(
         Column("offers", "ARRAY<STRING>", "the user's best offers of the activity, best first",
                True),
         Column("products", "ARRAY<STRING>", "the user's best eligible products, best first", True),
+        Column("reasons", "ARRAY<STRUCT<group: STRING, contribution: DOUBLE>>",
+               "how much each group of inputs adds to the log-odds of a response, beside the mean "
+               "of the training examples; the largest first; NULL: no ranker was trained"),
         Column("model", "STRING", "model and version that ordered the list", True),
     ),
     key=("run_id", "user_id", "activity_id"),

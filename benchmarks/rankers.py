@@ -1,0 +1,155 @@
+"""Compare the methods of ranking on the exposures after --as-of, with intervals.
+
+The parameters of each method are those with the best mean average precision on validation windows
+inside the training set, as in choose_parameters.py; then it is fitted on all of it and scores the
+exposures that the evaluation at --as-of looks at. Intervals are 95 %, by 200 Poisson bootstraps
+of users (Chamandy et al. 2012). Needs the tables and models of a run at --as-of.
+
+    ./spark-submit.sh benchmarks/rankers.py --config conf/complete_journey.yaml \
+        --as-of 2017-10-01 --windows 2017-05-08,2017-06-28,2017-08-08
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from importlib.util import find_spec
+from typing import Any
+
+from choose_parameters import closed_examples, mean, validation
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from activityrec import tables
+from activityrec.config import Config
+from activityrec.evaluation.exposures import later_exposures
+from activityrec.evaluation.metrics import exposure_metrics
+from activityrec.features.history import last_day, read_history
+from activityrec.job import Job, main
+from activityrec.ranking.calibration import calibrated, calibration_error
+from activityrec.ranking.pipeline import fit_ranker, probabilities
+from activityrec.serving.load import load_serving
+
+GRIDS: dict[str, list[dict[str, Any]]] = {
+    "logistic": [{"reg": 0.0088}, {"reg": 0.03}, {"reg": 0.0088, "elastic_net": 0.5}],
+    "naive_bayes": [{"kind": "gaussian"}, {"kind": "bernoulli"}],
+    "random_forest": [{"depth": n, "min_leaf": leaf} for n, leaf in ((5, 10), (8, 10), (8, 30))],
+    "fm": [{"factors": n, "reg": reg} for n, reg in ((2, 0.1), (2, 1.0), (4, 1.0))],
+    "gbt": [{"depth": n, "trees": trees} for n, trees in ((2, 40), (3, 20), (3, 40))],
+    "xgboost": [
+        {"depth": n, "trees": trees, "step": 0.05} for n, trees in ((2, 60), (3, 60), (3, 120))
+    ],
+}
+METRICS = ["auc", "auc_within_activity", "auc_within_user", "average_precision", "log_loss"]
+CRITERION = "average_precision"
+DRAWS, SEED = 200, 17
+POISSON = [0.3679, 0.7358, 0.9197, 0.9810, 0.9963, 0.9994]
+"""Probability of at most 0, 1, 2, ... in a Poisson distribution of mean 1."""
+
+Values = dict[str, float]
+
+
+def compare(job: Job) -> None:
+    windows = [date.fromisoformat(text) for text in (job.options["windows"] or "").split(",")]
+    examples = closed_examples(job).persist()
+    later = holdout(job).persist()
+    every = later.select("user_id", "activity_id", "label", F.lit("past_rate").alias("model"),
+                         F.col("response_rate").alias("score"))  # fmt: skip
+    notes: dict[str, str] = {}
+    for method in GRIDS:
+        if method == "xgboost" and find_spec("xgboost") is None:
+            print("xgboost is not installed: left out")
+            continue
+        config = best_of(job, method, examples, windows)
+        model, found = calibrated(fit_ranker(examples, config), examples, config)
+        scored = probabilities(model, later)
+        error = calibration_error(scored)
+        notes[method] = f"{found.decision} ({found.reason}), error {error:.3f} on the holdout"
+        rows = scored.select("user_id", "activity_id", "label", F.lit(method).alias("model"),
+                             F.col("probability").alias("score"))  # fmt: skip
+        every = every.unionByName(rows.localCheckpoint())
+    report(every.repartition(4).persist(), notes)
+
+
+def holdout(job: Job) -> DataFrame:
+    """The exposures that the evaluation at --as-of looks at, with features."""
+    serving, _ = load_serving(job)
+    end = last_day(job.lakehouse.read(tables.EVENTS)) + timedelta(days=1)
+    return later_exposures(serving, read_history(job.lakehouse, end))
+
+
+def best_of(job: Job, method: str, examples: DataFrame, windows: list[date]) -> Config:
+    """The configuration with the parameters that are best by the criterion's mean over windows."""
+    best: tuple[float, Config] | None = None
+    for change in GRIDS[method]:
+        config = changed(job.config, method, change)
+        found = list(validated(config, examples, windows))
+        shown = "  ".join(f"{name} {mean(found, name):.4f}" for name in METRICS)
+        print(f"{method:14s} {change}: {shown}", flush=True)
+        if best is None or mean(found, CRITERION) > best[0]:
+            best = mean(found, CRITERION), config
+    assert best is not None
+    return best[1]
+
+
+def changed(config: Config, method: str, change: dict[str, Any]) -> Config:
+    parameters = getattr(config.ranker, method).model_copy(update=change)
+    ranker = config.ranker.model_copy(update={"method": method, method: parameters})
+    return config.model_copy(update={"ranker": ranker})
+
+
+def validated(config: Config, examples: DataFrame, windows: list[date]) -> Iterator[Values]:
+    for window in windows:
+        model = fit_ranker(examples.where(F.col("closes_ts") <= F.lit(window)), config)
+        scored = probabilities(model, validation(examples, window))
+        named = scored.withColumns({"model": F.lit("ranker"), "score": F.col("probability")})
+        metrics = exposure_metrics(named, threshold=0.5, min_answers=5).collect()
+        yield {row["metric"]: row["value"] for row in metrics}
+
+
+def drawn(scores: DataFrame) -> DataFrame:
+    """``scores`` for each draw, as of one more model: rows of a user as often as it is drawn."""
+    draws = F.explode(F.sequence(F.lit(1), F.lit(DRAWS))).alias("draw")
+    rows = scores.select("*", draws)
+    uniform = F.pmod(F.xxhash64("user_id", "draw", F.lit(SEED)), F.lit(2**20)) / 2**20
+    times: Column = sum([(uniform >= limit).cast("int") for limit in POISSON], F.lit(0))
+    rows = rows.withColumn("times", times).where("times > 0")
+    rows = rows.select("*", F.explode(F.sequence(F.lit(1), F.col("times"))).alias("copy"))
+    return rows.withColumns(
+        {
+            "model": F.concat_ws("#", "model", "draw"),
+            # A user drawn twice is two users.
+            "user_id": F.concat_ws("#", "user_id", "copy"),
+        }
+    )
+
+
+def report(scores: DataFrame, notes: dict[str, str]) -> None:
+    """Print the metrics of every model with their intervals."""
+    values = metrics_of(scores)
+    draws = metrics_of(drawn(scores)).withColumn("model", F.split("model", "#")[0])
+    bounds = draws.groupBy("model", "metric").agg(
+        F.percentile("value", F.lit(0.025)).alias("low"),
+        F.percentile("value", F.lit(0.975)).alias("high"),
+    )
+    rows = values.join(bounds, on=["model", "metric"], how="left").collect()
+    found = {(row["model"], row["metric"]): row for row in rows}
+    shown = METRICS[:4]
+    print("\n| method |", " | ".join(shown), "| calibration |")
+    print("|---" * (len(shown) + 2) + "|")
+    for model in sorted({row["model"] for row in rows}):
+        cells = [found[model, metric] for metric in shown]
+        text = [f"{c['value']:.4f} [{c['low']:.3f}, {c['high']:.3f}]" for c in cells]
+        print(f"| {model} |", " | ".join(text), f"| {notes.get(model, '')} |", flush=True)
+
+
+def metrics_of(scores: DataFrame) -> DataFrame:
+    metrics = exposure_metrics(scores, threshold=0.5, min_answers=5)
+    return metrics.where(F.col("metric").isin(METRICS)).select("model", "metric", "value")
+
+
+if __name__ == "__main__":
+    main(
+        [],
+        __doc__,
+        finish=compare,
+        options={"windows": "first days of the validation windows, comma separated"},
+    )

@@ -1,0 +1,106 @@
+"""Why a pair has its score: what each group of inputs adds to its log-odds.
+
+A group's contribution is the log-odds of the score less those that the ranker gives when the
+group's inputs are at their means over the training examples. For logistic regression that is
+exactly Σ weight × (input - mean) over the group, and contributions add up to the log-odds less
+those of the mean example. For other methods it is an approximation (occlusion, Zeiler and Fergus
+2014): what groups do together is in none of them or in several, and they need not add up; trees
+take a one-hot code at its mean, which lies between 0 and 1, for whichever their split is nearer.
+Calibration, which is increasing, is left out.
+"""
+
+from typing import Any
+
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import OneHotEncoderModel, VectorAssembler
+from pyspark.ml.functions import array_to_vector, vector_to_array
+from pyspark.ml.regression import IsotonicRegressionModel
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from activityrec.config import Config
+from activityrec.ranking.groups import input_groups
+from activityrec.ranking.inputs import INPUT, input_columns, one_hot_columns
+from activityrec.ranking.methods import FEATURES
+from activityrec.ranking.pipeline import of_response
+
+REASONS = "ARRAY<STRUCT<group: STRING, contribution: DOUBLE>>"
+BOUND = 1e-9
+"""Probabilities are kept so far from 0 and 1: log-odds are finite."""
+
+
+def reason_columns(config: Config) -> dict[str, Column]:
+    """The columns that a row needs for its reasons, from those of a training example."""
+    inputs = {name: F.expr(sql) for name, sql in input_columns(config).items()}
+    return inputs | {name: F.col(name) for name in one_hot_columns(config)}
+
+
+def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -> DataFrame:
+    """Replace the columns of :func:`reason_columns` by ``reasons``.
+
+    Returns
+    -------
+    DataFrame
+        ``reasons``: array of (group, contribution in log-odds), the largest in size first; NULL
+        without a model.
+    """
+    if model is None:
+        return rows.withColumn("reasons", F.lit(None).cast(REASONS))
+    stages: list[Any] = model.stages
+    place = next(n for n, s in enumerate(stages) if isinstance(s, VectorAssembler))
+    encoders, assembler, scaler = stages[1:place], stages[place], stages[place + 1]
+    after = [s for s in stages[place + 1 :] if not isinstance(s, IsotonicRegressionModel)]
+    inputs = reason_columns(config)
+    # Apart, lest a column have the name of one that the pipeline makes, as probability has.
+    kept = F.struct(*[name for name in rows.columns if name not in inputs]).alias("_row")
+    values = vector_to_array(F.col(FEATURES)).alias("_values")
+    encoded = PipelineModel([*encoders, assembler]).transform(rows.select(kept, *inputs))
+    scored = encoded.select("_row", values)
+
+    slots = _slots(encoders, config)
+    groups = sorted(set(slots))
+    means = scaler.mean.toArray().tolist()
+    scored = _log_odds(scored, after, F.col("_values"), "_all")
+    for number, group in enumerate(groups):
+        own = [mean if slot == group else None for slot, mean in zip(slots, means, strict=True)]
+        replaced = F.zip_with(
+            "_values",
+            F.array(*[F.lit(mean).cast("double") for mean in own]),
+            lambda value, mean: F.coalesce(mean, value),
+        )
+        scored = _log_odds(scored, after, replaced, f"_{number}")
+    return scored.select("_row.*", _sorted(groups).alias("reasons"))
+
+
+def _log_odds(rows: DataFrame, stages: list, values: Column, name: str) -> DataFrame:
+    """``rows`` with the log-odds that the stages give to vectors of ``values``."""
+    scored = PipelineModel(stages).transform(rows.withColumn(FEATURES, array_to_vector(values)))
+    p = F.greatest(F.lit(BOUND), F.least(F.lit(1 - BOUND), of_response()))
+    return scored.select(*rows.columns, F.log(p / (1 - p)).alias(name))
+
+
+def _sorted(groups: list[str]) -> Column:
+    rows = [
+        F.struct(
+            (-F.abs(F.col("_all") - F.col(f"_{number}"))).alias("size"),
+            F.lit(group).alias("group"),
+            (F.col("_all") - F.col(f"_{number}")).alias("contribution"),
+        )
+        for number, group in enumerate(groups)
+    ]
+    return F.transform(
+        F.sort_array(F.array(*rows)), lambda row: F.struct(row["group"], row["contribution"])
+    )
+
+
+def _slots(encoders: list, config: Config) -> list[str]:
+    """The group of each place of the vector of features."""
+    groups = input_groups(config)
+    slots = [groups[name.removeprefix(INPUT)] for name in input_columns(config)]
+    for encoder in encoders:
+        if isinstance(encoder, OneHotEncoderModel):
+            # The last place is that of values that the fit did not see; it is dropped.
+            sizes = [size - 1 for size in encoder.categorySizes]
+            for name, size in zip(one_hot_columns(config), sizes, strict=True):
+                slots += [groups[name]] * size
+    return slots
