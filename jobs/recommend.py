@@ -8,10 +8,11 @@ from activityrec.job import Job, main
 from activityrec.ranking.reasons import reason_columns, with_reasons
 from activityrec.retrieval.pairs import score_map
 from activityrec.serving.anonymity import group_size, large_groups
-from activityrec.serving.candidates import scored_candidates, sides
+from activityrec.serving.candidates import Serving, Sides, scored_candidates, sides
 from activityrec.serving.lists import audiences, ranked_lists
 from activityrec.serving.load import load_serving
-from activityrec.serving.offers import catalogue, with_best_offers
+from activityrec.serving.offer_scores import Catalogue
+from activityrec.serving.offers import average_spend, catalogue, with_best_offers
 
 
 def run(job: Job) -> dict[str, int]:
@@ -47,7 +48,7 @@ def run(job: Job) -> dict[str, int]:
         with_reasons(lists, serving.ranker, config),
         both.histories,
         serving.user_vectors,
-        catalogue(both.items, serving.history.activity_products, serving.item_vectors),
+        offers_of(serving, both),
         kind,
         limits.offers,
         limits.products,
@@ -61,6 +62,15 @@ def run(job: Job) -> dict[str, int]:
             tables.AUDIENCES, targeted.select(tables.AUDIENCES.column_names), run
         ),
     }
+
+
+def offers_of(serving: Serving, both: Sides) -> Catalogue:
+    """The products and offers of the live activities."""
+    snapshots, kind = serving.snapshots, serving.config.features.purchase_type
+    spent = average_spend(snapshots.daily, kind, serving.users.count())
+    days = (serving.as_of - snapshots.log_start).days
+    products = serving.history.activity_products
+    return catalogue(both.items, products, serving.item_vectors, spent, days)
 
 
 if __name__ == "__main__":

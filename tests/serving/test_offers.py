@@ -2,13 +2,16 @@
 
 from datetime import date
 
+import numpy as np
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import FeaturesConfig
 from activityrec.features.pairs import eligible_items, histories
-from activityrec.serving.offers import catalogue, with_best_offers
+from activityrec.serving.offer_scores import ActivityProducts, Catalogue, offer_scores
+from activityrec.serving.offers import average_spend, catalogue, with_best_offers
 
 DAY = date(2024, 5, 1)
 ACTIVITIES = ["a", "mixed", "none", "parts"]
@@ -60,9 +63,9 @@ def best(spark: SparkSession) -> dict[tuple[str, str], tuple[list[str], list[str
     )
     items = eligible_items(spark, ACTIVITIES, covered, products)
     past = histories(population, daily, items, FEATURES)
-    rows = with_best_offers(
-        lists, past, users, catalogue(items, covered, vectors), "buy", n_offers=2, n_products=3
-    ).collect()
+    spent = average_spend(daily.where(F.col("event_date") < F.lit(DAY)), "buy", users=3)
+    made = catalogue(items, covered, vectors, spent, days=30)
+    rows = with_best_offers(lists, past, users, made, "buy", n_offers=2, n_products=3).collect()
     assert all(row["score"] == 0.5 for row in rows)
     return {(row["user_id"], row["activity_id"]): (row["offers"], row["products"]) for row in rows}
 
@@ -74,16 +77,19 @@ def test_what_was_bought_most_comes_first_then_what_is_like_it(best: dict) -> No
 
 
 def test_without_purchases_the_factors_decide(best: dict) -> None:
-    # By factors 0.9, 0.6, 0.18, 0.12: p1 of o1, then p2 of o1 and o3.
+    # By factors 0.9, 0.6, 0.18, 0.12.
     offers, products = best["taste", "a"]
     assert products == ["p1", "p2", "p3"]
-    assert offers == ["o1", "o3"]
+    # What others spend decides on offers: p3 of o2, p4 of o3.
+    assert offers == ["o2", "o3"]
+    # Nobody spent anything on p1 and p2.
+    assert best["taste", "mixed"][0] == ["o1", "o2"]
 
 
 def test_a_stranger_gets_the_popular_ones(best: dict) -> None:
     offers, products = best["stranger", "a"]
     assert products == ["p1", "p4", "p2"]
-    assert offers == ["o1", "o3"]
+    assert offers == ["o2", "o3"]
 
 
 def test_an_activity_without_parts_has_no_offers_and_one_without_products_nothing(
@@ -96,3 +102,18 @@ def test_an_activity_without_parts_has_no_offers_and_one_without_products_nothin
 
 def test_products_without_an_offer_take_no_place_among_the_offers(best: dict) -> None:
     assert best["loyal", "mixed"] == (["o1", "o2"], ["p3", "p1", "p2"])
+
+
+def test_an_offer_is_worth_what_is_spent_on_it_for_its_breadth() -> None:
+    part = ActivityProducts(np.array([0, 1, 2, 0]), np.array([0, 2, 3]), ("two", "one", "again"))
+    made = Catalogue(
+        ("p0", "p1", "p2"), np.zeros((3, 0), dtype=np.float32), np.zeros(3),
+        np.array([1.0, 3.0, 5.0]), 60, {},
+    )  # fmt: skip
+    products = np.array([[1.0, 2.0, 3.0, 1.0]])
+    spent = np.array([[10.0, 0.0, 2.0, 10.0]])
+    found = offer_scores(products, spent, part, made)
+    money = np.array([10 + 0.3 * (1 + 3), 2 + 0.3 * 5, 10 + 0.3 * 1]) / 2
+    wanted = np.log(money + 0.01) - 0.35 * np.log([3, 2, 2]) + 1e-6 * np.array([2, 3, 1])
+    np.testing.assert_allclose(found, [wanted])
+    np.testing.assert_array_equal(offer_scores(products, None, part, made), [[2, 3, 1]])
