@@ -16,8 +16,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
+from activityrec.features.daily import user_daily
 from activityrec.features.history import History, before, first_day, last_day, read_history
-from activityrec.features.pairs import eligible_items, histories
+from activityrec.features.pairs import EligibleItems, eligible_items, histories
 from activityrec.job import Job, main
 from activityrec.serving.offer_scores import Catalogue
 from activityrec.serving.offers import average_spend, catalogue, with_best_offers
@@ -35,6 +36,7 @@ def compare(job: Job) -> None:
     end = last_day(job.lakehouse.read(tables.EVENTS)) + timedelta(days=1)
     history = read_history(job.lakehouse, end)
     used = used_offers(job, history).persist()
+    all_days = user_daily(history.events).persist()
     found: dict[str, list[tuple[float, float]]] = {}
     candidates = 0
     for day, activities in starts(used):
@@ -44,9 +46,9 @@ def compare(job: Job) -> None:
             for row in used.where(F.col("start") == F.lit(day)).collect()
         }
         items = eligible_items(job.spark, activities, history.activity_products, history.products)
-        made = catalogue_at(job, day, history, items)
+        daily = all_days.where(before("event_date", day))
+        made = catalogue_at(job, day, history, items, daily)
         population = lists.select(F.lit(day).alias("snapshot_date"), "user_id").distinct()
-        daily = job.lakehouse.read(tables.USER_DAILY).where(before("event_date", day))
         past = histories(population, daily, items, job.config.features).persist()
         vectors = job.lakehouse.read(tables.USER_VECTORS).where("false")
         for name, change in VARIANTS.items():
@@ -94,8 +96,9 @@ def starts(used: DataFrame) -> Iterator[tuple[date, list[str]]]:
         yield row["start"], row["ids"]
 
 
-def catalogue_at(job: Job, day: date, history: History, items) -> Catalogue:  # type: ignore[no-untyped-def]
-    daily = job.lakehouse.read(tables.USER_DAILY).where(before("event_date", day))
+def catalogue_at(
+    job: Job, day: date, history: History, items: EligibleItems, daily: DataFrame
+) -> Catalogue:
     users = daily.select("user_id").distinct().count()
     spent = average_spend(daily, job.config.features.purchase_type, users)
     vectors = job.lakehouse.read(tables.ITEM_VECTORS).where("false")

@@ -20,6 +20,7 @@ import train
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.job import Job, open_job, run_stages
+from activityrec.serving import lookup
 from tests.planted import ACTIVITIES, AS_OF, USERS, start_of, taste
 
 
@@ -33,6 +34,13 @@ def test_every_stage_writes_its_tables(planted_run: Job) -> None:
     counts = {table.name: planted_run.lakehouse.read(table).count() for table in every}
     assert counts.pop("quarantine") == 0
     assert min(counts.values()) > 0
+
+
+def test_a_user_is_looked_up_in_the_current_publication(planted_run: Job) -> None:
+    rows = lookup.recommend(planted_run.lakehouse, "u1", n=2)
+    assert [row["rank"] for row in rows] == [1, 2]
+    assert len({row["activity_id"] for row in rows}) == 2
+    assert lookup.recommend(planted_run.lakehouse, "nobody") == []
 
 
 def test_only_live_and_planned_activities_are_recommended_and_none_twice(

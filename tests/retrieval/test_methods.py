@@ -1,16 +1,35 @@
 """What each retriever computes, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
-from activityrec.config import EaseConfig, HistoryConfig, ItemKnnConfig
-from activityrec.errors import ConfigError
+from activityrec.config import (
+    AlsConfig,
+    BayesConfig,
+    ContentConfig,
+    EaseConfig,
+    HistoryConfig,
+    ItemKnnConfig,
+    PopularityConfig,
+    SegmentsConfig,
+)
+from activityrec.errors import ConfigError, StateError
+from activityrec.retrieval.activities import activity_vectors
+from activityrec.retrieval.methods.als import fit_als
+from activityrec.retrieval.methods.bayes import fit_bayes
+from activityrec.retrieval.methods.content import fit_content
 from activityrec.retrieval.methods.ease import fit_ease, item_weights
 from activityrec.retrieval.methods.history import fit_history
 from activityrec.retrieval.methods.item_knn import fit_item_knn
+from activityrec.retrieval.methods.popularity import fit_popularity
 from activityrec.retrieval.protocol import Vectors
-from tests.retrieval.boards import Rows, known
+from activityrec.retrieval.scores import probabilities
+from activityrec.retrieval.segments import fit_segments
+from tests.retrieval.boards import DAY, Rows, known
 
 BOUGHT: Rows = [
     ("u1", "product", "a", 1.0),
@@ -91,3 +110,142 @@ def test_history_is_the_weight_of_what_the_user_did(spark: SparkSession) -> None
         "u2": ([0, 1, 2], [3.0, 1.0, 1.0]),
         "u3": ([2], [2.0]),
     }
+
+
+def dot(user: dict[int, float], item: dict[int, float]) -> float:
+    return sum(value * item.get(place, 0.0) for place, value in user.items())
+
+
+def places(frame, key: str) -> dict[str, dict[int, float]]:  # type: ignore[no-untyped-def]
+    return {
+        row[key]: dict(zip(row["indices"] or range(len(row["vector"])), row["vector"], strict=True))
+        for row in frame.collect()
+    }
+
+
+def test_who_saw_three_activities_and_bought_in_one_gets_that_one_first(
+    spark: SparkSession,
+) -> None:
+    seen: Rows = [("u", "activity", f"a{n}", 0.1) for n in (1, 3)] + [("u", "activity", "a2", 1.1)]
+    vectors = fit_history(known(spark, seen), HistoryConfig())
+    users, items = places(vectors.users, "user_id"), places(vectors.items, "item_id")
+    scores = {name: dot(users["u"], vector) for name, vector in items.items()}
+    assert max(scores, key=lambda name: scores[name]) == "a2"
+
+
+def test_item_knn_compares_products_with_activities(spark: SparkSession) -> None:
+    rows: Rows = [
+        ("u1", "product", "p1", 1.0), ("u1", "activity", "a1", 2.0),
+        ("u2", "product", "p1", 2.0), ("u2", "product", "p2", 2.0),
+        ("u3", "product", "p2", 1.0), ("u3", "activity", "a1", 1.0),
+    ]  # fmt: skip
+    near = terms(fit_item_knn(known(spark, rows), ItemKnnConfig(shrinkage=0.0, min_users=1)))
+    assert near == {
+        "a1": {"p1": 2 / (ROOT_5 * ROOT_5), "p2": 1 / (ROOT_5 * ROOT_5)},
+        "p1": {"a1": 2 / (ROOT_5 * ROOT_5), "p2": 4 / (ROOT_5 * ROOT_5)},
+        "p2": {"a1": 1 / (ROOT_5 * ROOT_5), "p1": 4 / (ROOT_5 * ROOT_5)},
+    }
+
+
+def test_content_is_the_cosine_of_profiles_and_words(spark: SparkSession) -> None:
+    rows: Rows = [("u0", "product", "p0", 2.0), ("u0", "product", "p1", 1.0),
+                  ("u1", "product", "p1", 1.0), ("u1", "activity", "a2", 3.0)]  # fmt: skip
+    vectors = fit_content(known(spark, rows), ContentConfig(features=1_024))
+    users, items = places(vectors.users, "user_id"), places(vectors.items, "item_id")
+    # Each item has one word, so that its vector is that word: even, odd, or the type even.
+    assert {name: sum(v**2 for v in item.values()) for name, item in items.items()} == {
+        "p0": pytest.approx(1), "p1": pytest.approx(1), "a2": pytest.approx(1),
+    }  # fmt: skip
+    found = {(u, i): dot(users[u], items[i]) for u in users for i in items}
+    assert found == {
+        ("u0", "p0"): pytest.approx(2 / ROOT_5), ("u0", "p1"): pytest.approx(1 / ROOT_5),
+        ("u0", "a2"): 0.0, ("u1", "p0"): 0.0,
+        ("u1", "p1"): pytest.approx(1 / ROOT_10), ("u1", "a2"): pytest.approx(3 / ROOT_10),
+    }  # fmt: skip
+
+
+def test_bayes_multiplies_likelihood_and_prior() -> None:
+    likelihood, prior, evidence = np.array([0.2, 0.5, 0.2]), np.array([0.1, 0.3, 0.1]), 0.5
+    joint = likelihood * prior / evidence
+    np.testing.assert_allclose(joint, [0.04, 0.3, 0.04])
+    scores = np.log(likelihood) + np.log(prior)
+    everything = np.ones((1, 3), dtype=bool)
+    np.testing.assert_allclose(probabilities(scores[None, :], everything)[0], joint / joint.sum())
+    # Only what is live takes part; an unknown user has nothing.
+    live = np.array([[True, False, True], [False, False, False]])
+    np.testing.assert_allclose(
+        probabilities(np.vstack([scores, scores]), live), [[0.5, 0, 0.5], [0, 0, 0]]
+    )
+
+
+def test_bayes_counts_what_the_users_of_an_activity_are(spark: SparkSession) -> None:
+    rows: Rows = [(f"u{n}", "activity", "a0", 1.0) for n in (0, 2, 4, 1)]
+    rows += [("u3", "activity", "a1", 1.0)]
+    vectors = fit_bayes(known(spark, rows), BayesConfig(smoothing=1.0))
+    found = {row["item_id"]: np.exp(row["vector"]) for row in vectors.items.collect()}
+    # Terms: gender=even of three users, gender=odd of two; then the prior.
+    np.testing.assert_allclose(found["a0"], [4 / 6, 2 / 6, 5 / 7], rtol=1e-6)
+    np.testing.assert_allclose(found["a1"], [1 / 3, 2 / 3, 2 / 7], rtol=1e-6)
+
+
+def test_bayes_needs_something_to_look_at(spark: SparkSession) -> None:
+    nobody = known(spark, [("u", "activity", "a", 1.0)])
+    blank = nobody.users.withColumn("gender", F.lit(None).cast("string"))
+    with pytest.raises(StateError, match="users have no attributes"):
+        fit_bayes(replace(nobody, users=blank), BayesConfig())
+
+
+def test_als_over_activities_alone_cannot_score_a_new_one_and_the_blend_can(
+    spark: SparkSession,
+) -> None:
+    board = [(f"u{u}", "product", f"p{p}", 1.0) for u in range(8) for p in range(6)
+             if u % 2 == p % 2] + [(f"u{u}", "activity", f"a{u % 2}", 1.0) for u in range(8)
+                                   if u > 1]  # fmt: skip
+    covered = spark.createDataFrame(
+        [("new", "p0"), ("new", "p2")], "activity_id STRING, product_id STRING"
+    )
+    found = {}
+    for kinds in (["activity"], ["product", "activity"]):
+        config = AlsConfig(rank=2, max_iter=10, alpha=20.0, blocks=1, items=kinds)
+        vectors = fit_als(known(spark, board), config)
+        marks = {"fitted_date": F.lit(DAY), "retriever": F.lit("als")}
+        activities = activity_vectors(vectors.items.withColumns(marks), covered, 50.0)
+        users = places(vectors.users, "user_id")
+        new = places(activities.where("activity_id = 'new'"), "activity_id").get("new")
+        found[len(kinds)] = new and {user: dot(vector, new) for user, vector in users.items()}
+    assert found[1] is None
+    assert found[2] is not None
+    even, odd = ([found[2][f"u{u}"] for u in range(8) if u % 2 == part] for part in (0, 1))
+    assert min(even) > max(odd)
+
+
+def test_popularity_is_the_share_of_all_weight_or_of_that_of_the_segment(
+    spark: SparkSession,
+) -> None:
+    rows: Rows = [(f"u{n:02d}", "product", f"p{n % 2}", 2.0) for n in range(12)]
+    rows += [("u00", "activity", "a0", 1.0)]
+    whole = places(fit_popularity(known(spark, rows), PopularityConfig()).items, "item_id")
+    assert whole == {
+        "a0": {0: pytest.approx(1 / 25)}, "p0": {0: pytest.approx(12 / 25)},
+        "p1": {0: pytest.approx(12 / 25)},
+    }  # fmt: skip
+    segments = SegmentsConfig(sizes=[2, 5])
+    config = PopularityConfig(by_segment=True, segments=segments)
+    vectors = fit_popularity(known(spark, rows), config)
+    users, items = places(vectors.users, "user_id"), places(vectors.items, "item_id")
+    assert dot(users["u02"], items["p0"]) > dot(users["u03"], items["p0"]) == 0
+    assert dot(users["u03"], items["p1"]) == pytest.approx(1)
+
+
+def test_the_number_of_segments_is_that_which_tells_them_apart(spark: SparkSession) -> None:
+    rows: Rows = [(f"u{n:02d}", "product", f"p{n % 2}", 1.0 + n / 1_000) for n in range(20)]
+    found = fit_segments(known(spark, rows), SegmentsConfig(sizes=[2, 3, 6])).collect()
+    by_kind = {
+        kind: {row["segment"] for row in found if int(row["user_id"][1:]) % 2 == kind}
+        for kind in (0, 1)
+    }
+    assert len(found) == 20
+    assert sorted(map(len, by_kind.values())) == [1, 1]
+    assert by_kind[0] != by_kind[1]
+    alone = fit_segments(known(spark, rows[:1]), SegmentsConfig()).collect()
+    assert [tuple(row) for row in alone] == [("u00", 0)]

@@ -116,6 +116,17 @@ def test_without_a_ranker_als_orders_them_and_popularity_those_of_unknown_users(
     assert found["dora"] == ["everyone", "planned"]
 
 
+def test_no_pair_of_user_and_activity_is_shuffled(serving: Serving) -> None:
+    """After the kernel there is nothing but the small tables that are sent to every worker."""
+    found = scored_candidates(serving, sides(serving))
+    plan = str(found._jdf.queryExecution().executedPlan())
+    after, kernel, _ = plan.partition("MapInArrow")
+    assert kernel
+    assert "BroadcastExchange" in after
+    assert "Exchange" not in after.replace("BroadcastExchange", "")
+    assert "CartesianProduct" not in plan
+
+
 def test_the_evaluation_sees_all_candidates_of_the_users_asked_for(
     spark: SparkSession, serving: Serving
 ) -> None:

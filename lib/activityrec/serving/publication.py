@@ -46,7 +46,7 @@ def publish(
         F.count_distinct("user_id").alias("users"),
         F.count("*").alias("recommendations"),
     ).withColumn("audiences", F.lit(audience.count()))
-    latest = _latest(lakehouse)
+    latest = latest_publication(lakehouse)
     if latest is None or latest["run_id"] != run_id:
         lakehouse.append(tables.PUBLICATIONS, row)
         return True
@@ -91,7 +91,8 @@ def _disordered(rows: DataFrame, group: str, member: str) -> int:
     return by_group.where("rows != last OR rows != ranks OR rows != members").count()
 
 
-def _latest(lakehouse: Lakehouse) -> Row | None:
+def latest_publication(lakehouse: Lakehouse) -> Row | None:
+    """The row of ``serving.publications`` that readers see; None before the first."""
     if not lakehouse.exists(tables.PUBLICATIONS):
         return None
     return lakehouse.read(tables.PUBLICATIONS).orderBy(F.desc("published_ts")).first()
