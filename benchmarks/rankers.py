@@ -5,7 +5,8 @@ inside the training set, as in choose_parameters.py; then it is fitted on all of
 exposures that the evaluation at --as-of looks at. Intervals are 95 %, by 200 Poisson bootstraps
 of users (Chamandy et al. 2012). Needs the tables and models of a run at --as-of.
 
-    ./spark-submit.sh benchmarks/rankers.py --config conf/complete_journey.yaml \
+    ./spark-submit.sh --conf spark.sql.shuffle.partitions=1 benchmarks/rankers.py \
+        --config conf/complete_journey.yaml \
         --as-of 2017-10-01 --windows 2017-05-08,2017-06-28,2017-08-08
 """
 
@@ -31,12 +32,10 @@ from activityrec.serving.load import load_serving
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "logistic": [{"reg": 0.0088}, {"reg": 0.03}, {"reg": 0.0088, "elastic_net": 0.5}],
     "naive_bayes": [{"kind": "gaussian"}, {"kind": "bernoulli"}],
-    "random_forest": [{"depth": n, "min_leaf": leaf} for n, leaf in ((5, 10), (8, 10), (8, 30))],
-    "fm": [{"factors": n, "reg": reg} for n, reg in ((2, 0.1), (2, 1.0), (4, 1.0))],
-    "gbt": [{"depth": n, "trees": trees} for n, trees in ((2, 40), (3, 20), (3, 40))],
-    "xgboost": [
-        {"depth": n, "trees": trees, "step": 0.05} for n, trees in ((2, 60), (3, 60), (3, 120))
-    ],
+    "random_forest": [{"depth": n, "min_leaf": leaf} for n, leaf in ((5, 10), (8, 30))],
+    "gbt": [{"depth": n, "trees": trees} for n, trees in ((2, 40), (3, 20))],
+    "xgboost": [{"depth": n, "trees": 60, "step": 0.05} for n in (2, 3)],
+    "fm": [{"factors": 2, "reg": reg} for reg in (0.1, 1.0)],
 }
 METRICS = ["auc", "auc_within_activity", "auc_within_user", "average_precision", "log_loss"]
 CRITERION = "average_precision"

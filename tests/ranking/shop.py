@@ -14,7 +14,7 @@ SCHEMA = (
 
 SMALL: dict[str, dict[str, Any]] = {
     "logistic": {},
-    "fm": {"max_iter": 40},
+    "fm": {"max_iter": 40, "reg": 0.01},
     "random_forest": {"trees": 12, "depth": 4},
     "gbt": {"trees": 8},
     "naive_bayes": {},

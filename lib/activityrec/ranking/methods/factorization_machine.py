@@ -10,12 +10,14 @@ from activityrec.ranking.methods.method import STANDARDISED, Method
 
 class FmConfig(Method):
     """Factorization machine (Rendle 2010): a weight for each input, and for each pair of inputs
-    the product of two vectors of ``factors`` numbers. Inputs are standardised."""
+    the product of two vectors of ``factors`` numbers. Inputs are standardised.
+    MLlib's penalty ``reg`` is a weight decay, of the intercept too: it draws probabilities to one
+    half, which calibration mends."""
 
     weighted: ClassVar[bool] = False
 
     factors: Annotated[int, Field(ge=1)] = 4
-    reg: Annotated[float, Field(ge=0)] = 0.01
+    reg: Annotated[float, Field(ge=0)] = 1.0
     step: Annotated[float, Field(gt=0)] = 0.05
     max_iter: Annotated[int, Field(ge=1)] = 100
 
