@@ -12,6 +12,8 @@ from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import Snapshots
 from activityrec.job import Job
 from activityrec.retrieval.activities import activity_vectors
+from activityrec.retrieval.fold_in import fold_in
+from activityrec.retrieval.interactions import interactions
 from activityrec.serving.candidates import Serving
 from activityrec.tracking import Champion
 
@@ -59,7 +61,9 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
         ),
         users=users,
         activities=lakehouse.read(tables.activity_features(config)).where(snapshot),
-        user_vectors=lakehouse.read(tables.USER_VECTORS).where(fitted),
+        user_vectors=_with_new_users(
+            lakehouse.read(tables.USER_VECTORS).where(fitted), item_vectors, job, retrieval.as_of
+        ),
         item_vectors=item_vectors,
         activity_vectors=activity_vectors(
             item_vectors,
@@ -70,6 +74,23 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
         ranker=ranker.model if ranker else None,
     )
     return serving, ranker or retrieval
+
+
+def _with_new_users(
+    vectors: DataFrame, item_vectors: DataFrame, job: Job, fitted: date
+) -> DataFrame:
+    """Also those whom ALS does not know, where it was fitted on an earlier day."""
+    config = job.config
+    if fitted == job.as_of or "als" not in config.retrieval.weights:
+        return vectors
+    daily = job.lakehouse.read(tables.USER_DAILY)
+    done = interactions(daily, job.as_of, config.interactions)
+    known = vectors.where("retriever = 'als'").select("user_id")
+    new = fold_in(
+        done.join(known, on="user_id", how="left_anti"), item_vectors, config.retrieval.als
+    )
+    marks = {"fitted_date": F.lit(fitted), "retriever": F.lit("als")}
+    return vectors.unionByName(new.withColumns(marks))
 
 
 def _without(known: DataFrame, users: DataFrame) -> DataFrame:
