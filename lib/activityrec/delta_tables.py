@@ -165,15 +165,15 @@ class DeltaTables:
         return int(self._last_commit(table)["version"])
 
     def _last_commit(self, table: Table) -> dict:
-        """``version`` and ``operationMetrics`` of the last commit."""
+        """``version``, ``operationMetrics`` and ``userMetadata`` of the last commit."""
         if self.root is not None:
             # DESCRIBE HISTORY says the same by a Spark job, some times a load.
             log = f"{self.root}/{table.schema}/{table.name}/_delta_log"
-            name = max(filter(_COMMIT.fullmatch, self.files.names(log)))
-            first = json.loads(self.files.first_line(f"{log}/{name}"))
+            name = max(filter(_COMMIT.fullmatch, self.files.names(log)), default="")
+            first = json.loads(self.files.first_line(f"{log}/{name}")) if name else {}
             if "commitInfo" in first:
-                metrics = first["commitInfo"].get("operationMetrics")
-                return {"version": int(name.split(".")[0]), "operationMetrics": metrics}
+                info = {"operationMetrics": None, "userMetadata": None} | first["commitInfo"]
+                return info | {"version": int(name.split(".")[0])}
         (row,) = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 1").collect()
         return row.asDict()
 
