@@ -29,6 +29,9 @@ class Shelf:
     def exists(self, table: Table) -> bool:
         return table.full_name in self.rows
 
+    def is_blank(self, table: Table) -> bool:
+        return not self.exists(table)
+
     def read(self, table: Table) -> DataFrame:
         if not self.exists(table):
             raise StateError(f"table {table.full_name} does not exist")

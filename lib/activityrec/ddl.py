@@ -21,13 +21,18 @@ def create_statement(table: Table, identifier: str, marks: Mapping[str, str]) ->
         f"COMMENT {_quote(column.comment)}"
         for column in table.columns
     ]
-    properties = {**marks, **_properties(table)}
     clustering = f"CLUSTER BY ({', '.join(table.cluster_by)})\n" if table.cluster_by else ""
-    listed = ",\n  ".join(f"{_quote(key)} = {_quote(value)}" for key, value in properties.items())
+    given = properties_of(table, marks)
+    listed = ",\n  ".join(f"{_quote(key)} = {_quote(value)}" for key, value in given.items())
     return (
         f"CREATE TABLE {identifier} (\n  " + ",\n  ".join(lines) + "\n) USING delta\n"
         f"COMMENT {_quote(table.comment)}\n{clustering}TBLPROPERTIES (\n  {listed}\n)"
     )
+
+
+def properties_of(table: Table, marks: Mapping[str, str]) -> dict[str, str]:
+    """The properties of a table that is created with ``marks``."""
+    return {**marks, **_properties(table)}
 
 
 def differences(table: Table, schema: StructType, properties: Mapping[str, str]) -> list[str]:

@@ -1,5 +1,7 @@
 """Delta tables by contract: where they are, whose they are, whether they are as declared."""
 
+import json
+import re
 import uuid
 from collections.abc import Callable
 
@@ -7,11 +9,14 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from activityrec import ddl
 from activityrec.config import Config
-from activityrec.ddl import GENERATION, OWNER, create_statement, differences
+from activityrec.ddl import GENERATION, OWNER
 from activityrec.errors import ContractError
 from activityrec.files import Files
 from activityrec.tables import Table
+
+_COMMIT = re.compile(r"\d{20}\.json")
 
 
 class DeltaTables:
@@ -45,6 +50,7 @@ class DeltaTables:
         self.reads: dict[str, int] = {}
         self.marks = {OWNER: config.name}
         self._before: dict[Table, int] = {}
+        self._new: set[Table] = set()
         self._properties: dict[Table, dict[str, str]] = {}
 
     def identifier(self, table: Table) -> str:
@@ -58,9 +64,13 @@ class DeltaTables:
             return DeltaTable.isDeltaTable(self.spark, f"{self.root}/{table.schema}/{table.name}")
         return self.spark.catalog.tableExists(self.identifier(table))
 
+    def is_blank(self, table: Table) -> bool:
+        """Whether the table is not there, or this object made it and has not written it yet."""
+        return table in self._new or not self.exists(table)
+
     def create(self, table: Table) -> str:
         """Create the table if it is not there; return its :meth:`generation`."""
-        self._prepare(table)
+        self._prepare(table, undo=False)
         return self.generation(table)
 
     def generation(self, table: Table) -> str:
@@ -92,7 +102,10 @@ class DeltaTables:
             if self.catalog is not None:
                 self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.catalog}.{table.schema}")
             marks = {**self.marks, GENERATION: uuid.uuid4().hex[:8]}
-            self.spark.sql(create_statement(table, self.identifier(table), marks))
+            self.spark.sql(ddl.create_statement(table, self.identifier(table), marks))
+            self._properties[table] = ddl.properties_of(table, marks)
+            self.versions[table.full_name] = 0
+            self._new.add(table)
         if undo and table not in self._before:
             pinned = self.versions.get(table.full_name)
             self._before[table] = self._current_version(table) if pinned is None else pinned
@@ -112,7 +125,7 @@ class DeltaTables:
                 "use another lakehouse root or catalog"
             )
         schema = self.spark.read.table(self.identifier(table)).schema
-        if differs := differences(table, schema, properties):
+        if differs := ddl.differences(table, schema, properties):
             raise ContractError(
                 f"{where} differs from its contract: {'; '.join(differs)}. Alter or drop the "
                 "table; features and serving tables are made again by their stage"
@@ -134,6 +147,7 @@ class DeltaTables:
         A replaced slice may share files with rows that stay: these are copied to new files.
         """
         last = self._last_commit(table)
+        self._new.discard(table)
         self.versions[table.full_name] = last["version"]
         metrics = last["operationMetrics"] or {}
         return int(metrics.get("numOutputRows", 0)) - int(metrics.get("numCopiedRows", 0))
@@ -143,6 +157,7 @@ class DeltaTables:
         before = self._current_version(table)
         write()
         last = self._last_commit(table)
+        self._new.discard(table)
         self.versions[table.full_name] = last["version"]
         return int(last["operationMetrics"][metric]) if last["version"] > before else 0
 
@@ -150,8 +165,16 @@ class DeltaTables:
         return int(self._last_commit(table)["version"])
 
     def _last_commit(self, table: Table) -> dict:
-        row = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 1").first()
-        assert row is not None
+        """``version``, ``operationMetrics`` and ``userMetadata`` of the last commit."""
+        if self.root is not None:
+            # DESCRIBE HISTORY says the same by a Spark job, some times a load.
+            log = f"{self.root}/{table.schema}/{table.name}/_delta_log"
+            name = max(filter(_COMMIT.fullmatch, self.files.names(log)), default="")
+            first = json.loads(self.files.first_line(f"{log}/{name}")) if name else {}
+            if "commitInfo" in first:
+                info = {"operationMetrics": None, "userMetadata": None} | first["commitInfo"]
+                return info | {"version": int(name.split(".")[0])}
+        (row,) = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 1").collect()
         return row.asDict()
 
     def _delta_table(self, table: Table) -> DeltaTable:

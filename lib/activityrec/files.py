@@ -24,6 +24,11 @@ class Files:
         target, system = self._open(folder)
         return bool(system.exists(target)) and len(system.listStatus(target)) > 0
 
+    def names(self, folder: str) -> list[str]:
+        """The names of the files and folders in it."""
+        target, system = self._open(folder)
+        return [str(status.getPath().getName()) for status in system.listStatus(target)]
+
     def delete(self, path: str) -> None:
         """Delete a file or folder, if it is there."""
         target, system = self._open(path)

@@ -127,6 +127,9 @@ class Lakehouse(Upkeep):
         """Whether the commit of that name is in the table's history."""
         if not self.exists(table):
             return False
+        # Mostly it is the last one, and to read all of them takes long.
+        if self._last_commit(table)["userMetadata"] == once:
+            return True
         history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)}")
         return not history.where(F.col("userMetadata") == once).isEmpty()
 

@@ -141,12 +141,50 @@ def reasons(clean: Judged, name: str = "event_id") -> dict[str, list[str]]:
     return {json.loads(row["row"]).get(name): row["reasons"] for row in clean.refused()}
 
 
-def test_text_becomes_the_types_of_the_contract(spark: SparkSession, tmp_path: Path) -> None:
-    rows = [event("e1", quantity="2", amount="3.50", product_id=7)]
-    clean = cleaned(spark, tmp_path, events=[rows])["events"]
-    (row,) = clean.rows().collect()
-    assert row.asDict() == {
-        "event_id": "e1",
+TYPED = [event("typed", quantity="2", amount="3.50", product_id=7)]
+FAULTY = [
+    event("good", quantity=0, amount=0),
+    event("uncastable", event_ts="yesterday", quantity="many"),
+    event("missing", user_id=None, event_type=None),
+    event("empty", user_id=""),
+    event("check", event_type="Page View"),
+    event("nan", amount="NaN", quantity="NaN"),
+    event("negative", amount="-0.01", quantity="-1"),
+    event("infinite", amount="Infinity", quantity="-Infinity"),
+    event("", event_ts="2024-13-01", event_type="?", amount="-1"),
+]
+COPIES = [event("copied", amount="1"), event("copied", amount="1.0"), event("once")]
+NULLS = [event("nulls", quantity="1"), event("nulls", amount="1")]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Those above after all rules: the good rows and the refused ones."""
+
+    good: list[Row]
+    refused: list[Row]
+
+    def of(self, rows: Rows) -> "Events":
+        """What became of these."""
+        ids = {row["event_id"] for row in rows}
+        refused = [row for row in self.refused if json.loads(row["row"])["event_id"] in ids]
+        return Events([row for row in self.good if row["event_id"] in ids], refused)
+
+    def reasons(self) -> dict[str, list[str]]:
+        return {json.loads(row["row"])["event_id"]: row["reasons"] for row in self.refused}
+
+
+@pytest.fixture(scope="module")
+def events(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Events:
+    sources = [[*TYPED, *FAULTY, *COPIES, *NULLS], COPIES[:1]]
+    clean = cleaned(spark, tmp_path_factory.mktemp("events"), events=sources)["events"]
+    return Events(clean.frame.where("_reasons IS NULL").collect(), clean.refused())
+
+
+def test_text_becomes_the_types_of_the_contract(events: Events) -> None:
+    (row,) = events.of(TYPED).good
+    assert {column.name: row[column.name] for column in tables.EVENTS.given} == {
+        "event_id": "typed",
         "user_id": "u1",
         "event_type": "view",
         "event_ts": datetime(2024, 5, 1, 10),
@@ -159,28 +197,15 @@ def test_text_becomes_the_types_of_the_contract(spark: SparkSession, tmp_path: P
     }
 
 
-def test_a_row_that_breaks_a_rule_is_refused_with_every_reason(
-    spark: SparkSession, tmp_path: Path
-) -> None:
-    rows = [
-        event("good", quantity=0, amount=0),
-        event("uncastable", event_ts="yesterday", quantity="many"),
-        event("missing", user_id=None, event_type=None),
-        event("empty", user_id=""),
-        event("check", event_type="Page View"),
-        event("nan", amount="NaN", quantity="NaN"),
-        event("negative", amount="-0.01", quantity="-1"),
-        event("infinite", amount="Infinity", quantity="-Infinity"),
-        event("", event_ts="2024-13-01", event_type="?", amount="-1"),
-    ]
-    clean = cleaned(spark, tmp_path, events=[rows])["events"]
-    assert [row["event_id"] for row in clean.rows().collect()] == ["good"]
+def test_a_row_that_breaks_a_rule_is_refused_with_every_reason(events: Events) -> None:
+    faulty = events.of(FAULTY)
+    assert [row["event_id"] for row in faulty.good] == ["good"]
 
     def broken(column: str) -> str:
         (condition,) = [c.condition for c in tables.EVENTS.columns if c.name == column]
         return f"{column}: not {condition}"
 
-    assert reasons(clean) == {
+    assert faulty.reasons() == {
         "uncastable": ["event_ts: not a TIMESTAMP", "quantity: not a DOUBLE"],
         "missing": ["user_id: missing", "event_type: missing"],
         "empty": [broken("user_id")],
@@ -219,12 +244,10 @@ def test_a_rule_across_columns_refuses_an_activity_that_ends_before_it_starts(
     }
 
 
-def test_exact_copies_are_kept_once_and_counted(spark: SparkSession, tmp_path: Path) -> None:
-    rows = [event("e1", amount="1"), event("e1", amount="1.0"), event("e2")]
-    clean = cleaned(spark, tmp_path, events=[rows, [event("e1", amount="1")]])["events"]
-    assert sorted(row["event_id"] for row in clean.rows().collect()) == ["e1", "e2"]
-    assert clean.copies() == 2
-    assert len(clean.refused()) == 0
+def test_exact_copies_are_kept_once_and_counted(events: Events) -> None:
+    kept = events.of(COPIES)
+    assert {row["event_id"]: row["_copies"] for row in kept.good} == {"copied": 2, "once": 0}
+    assert (len(kept.good), kept.refused) == (2, [])
 
 
 def test_of_differing_rows_with_one_key_the_same_one_stays_in_any_order(
@@ -245,15 +268,11 @@ def test_of_differing_rows_with_one_key_the_same_one_stays_in_any_order(
     assert kept[0] == kept[1]
 
 
-def test_rows_that_differ_in_where_they_are_null_are_no_copies(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_rows_that_differ_in_where_they_are_null_are_no_copies(events: Events) -> None:
     """Spark's hash skips NULL: (1, NULL) and (NULL, 1) have the same."""
-    rows = [event("e1", quantity="1"), event("e1", amount="1")]
-    clean = cleaned(spark, tmp_path, events=[rows])["events"]
-    assert clean.rows().count() == 1
-    assert clean.copies() == 0
-    assert reasons(clean) == {"e1": ["superseded: another row has the same event_id"]}
+    kept = events.of(NULLS)
+    assert [row["_copies"] for row in kept.good] == [0]
+    assert kept.reasons() == {"nulls": ["superseded: another row has the same event_id"]}
 
 
 def test_users_with_equal_attributes_are_copies(spark: SparkSession, tmp_path: Path) -> None:
@@ -352,29 +371,29 @@ def test_what_names_an_unknown_activity_is_refused(spark: SparkSession, tmp_path
     }
 
 
-@pytest.mark.parametrize("as_text", [True, False], ids=["text", "timestamp"])
 def test_an_exposure_without_a_time_was_sent_when_its_activity_started(
-    spark: SparkSession, tmp_path: Path, as_text: bool
+    spark: SparkSession, tmp_path: Path
 ) -> None:
     activities = [
         {"activity_id": "a1", "activity_type": "gift", "start_ts": "2024-05-01 09:30:00.25"}
     ]
-    sent = [
-        {"user_id": "u1", "activity_id": "a1", "exposure_ts": None},
-        {"user_id": "u2", "activity_id": "a1", "exposure_ts": "2024-05-02 08:00:00"},
-    ]
-    if as_text:
-        sent.append({"user_id": "u3", "activity_id": "a1", "exposure_ts": "soon"})
-    sources = sources_of(tmp_path, activities=[activities], exposures=[sent])
-    if not as_text:
-        sources["exposures"][0]["columns"]["exposure_ts"] = "timestamp(exposure_ts)"
+
+    def sent(user: str, at: str | None) -> dict[str, Any]:
+        return {"user_id": user, "activity_id": "a1", "exposure_ts": at}
+
+    as_text = [sent("u1", None), sent("u2", "2024-05-02 08:00:00"), sent("u3", "soon")]
+    as_time = [sent("u4", None), sent("u5", "2024-05-02 08:00:00")]
+    sources = sources_of(tmp_path, activities=[activities], exposures=[as_text, as_time])
+    sources["exposures"][1]["columns"]["exposure_ts"] = "timestamp(exposure_ts)"
     clean = judge(spark, sources)["exposures"]
+    start, given = datetime(2024, 5, 1, 9, 30, 0, 250_000), datetime(2024, 5, 2, 8)
     assert {row["user_id"]: row["exposure_ts"] for row in clean.rows().collect()} == {
-        "u1": datetime(2024, 5, 1, 9, 30, 0, 250_000),
-        "u2": datetime(2024, 5, 2, 8),
+        "u1": start,
+        "u2": given,
+        "u4": start,
+        "u5": given,
     }
-    expected = {"u3": ["exposure_ts: not a TIMESTAMP"]} if as_text else {}
-    assert reasons(clean, "user_id") == expected
+    assert reasons(clean, "user_id") == {"u3": ["exposure_ts: not a TIMESTAMP"]}
 
 
 def test_no_row_is_lost(spark: SparkSession, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import yaml
 from pyspark.sql import SparkSession
-from pyspark.testing import assertDataFrameEqual
 
 import features
 import ingest
@@ -128,15 +127,10 @@ WRONG: dict[str, tuple[Change, str, list[str]]] = {
         ["table clean.users", "/lakehouse/clean/users", "'shop'", "'stranger'"],
     ),
     "no date": (lambda raw: None, "1.5.2024", ["--as-of 1.5.2024", "YYYY-MM-DD"]),
-    "no valid event": (
-        lambda raw: [s["columns"].update(event_type="'Bought'") for s in raw["sources"]["events"]],
-        AS_OF,
-        ["table events", "none of its 5 rows", "event_type: not event_type RLIKE", "5 rows"],
-    ),
     "no valid activity": (
         expression("activities", "end_ts", "timestamp(`from`)"),
         AS_OF,
-        ["table activities", "none of its 2 rows", "not start_ts < end_ts"],
+        ["table activities", "none of its 2 rows", "not start_ts < end_ts (2 rows)"],
     ),
     "expression that fails on a row": (
         expression("users", "age", "int(user)"),
@@ -236,15 +230,18 @@ def test_ingest_run_twice_leaves_the_same_tables(
 ) -> None:
     path = write_yaml(ingested)
     contracts = (*tables.CLEAN, tables.QUARANTINE)
-    before = Lakehouse(spark, load_config(path))
-    rows = {table: before.read(table).drop("batch_id", "loaded_ts") for table in contracts}
+
+    def held() -> dict[str, list[str]]:
+        lakehouse = Lakehouse(spark, load_config(path))
+        apart = ("batch_id", "loaded_ts")
+        rows = {table.name: lakehouse.read(table).drop(*apart).collect() for table in contracts}
+        return {name: sorted(map(str, listed)) for name, listed in rows.items()}
+
+    before = held()
     status, *lines = run(path)
     assert status == "0"
-    after = Lakehouse(spark, load_config(path))
-    counts = {}
-    for table in contracts:
-        assertDataFrameEqual(after.read(table).drop("batch_id", "loaded_ts"), rows[table])
-        counts[table.name] = rows[table].count()
+    assert held() == before
+    counts = {name: len(listed) for name, listed in before.items()}
     assert counts == {
         "users": 1,
         "products": 1,

@@ -61,7 +61,7 @@ class Batch:
 def last_batch(lakehouse: Lakehouse, table: Table, writer: str, but: str = "") -> Row | None:
     """The last row of ``clean.batches`` of a writer, leaving out the ``batch_id`` ``but``; None if
     there is none."""
-    if not lakehouse.exists(tables.BATCHES):
+    if lakehouse.is_blank(tables.BATCHES):
         return None
     mine = F.col("batch_id").startswith(f"{writer}/") & (F.col("table_name") == table.name)
     mine = mine & (F.col("batch_id") != but)
@@ -79,10 +79,11 @@ def is_done(lakehouse: Lakehouse, table: Table, batch: Row) -> bool:
 
 
 def held(lakehouse: Lakehouse, table: Table) -> DataFrame:
-    """The clean table's rows; none where it is not there yet."""
-    if lakehouse.exists(table):
-        return lakehouse.read(table)
-    return lakehouse.spark.createDataFrame([], table.row_type)
+    """The table's rows; none where it is not there yet."""
+    if lakehouse.is_blank(table):
+        # Of LIMIT 0 Spark knows that it is empty, without a job.
+        return lakehouse.spark.createDataFrame([], table.row_type).limit(0)
+    return lakehouse.read(table)
 
 
 def next_batch(lakehouse: Lakehouse, table: Table, writer: str) -> tuple[Once, Row | None]:

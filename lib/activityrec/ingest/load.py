@@ -1,6 +1,7 @@
 """Loading the clean tables from their sources."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -56,10 +57,7 @@ def load_tables(ingestion: Ingestion) -> dict[str, int]:
     for table in tables.CLEAN:
         check_sources(table, ingestion.sources(table))
         snapshots[table] = open_snapshots(ingestion, table)
-    written = {}
-    for table in tables.CLEAN:
-        written[table.name] = load_table(ingestion, table, snapshots[table])
-    return written
+    return {table.name: load_table(ingestion, table, snapshots[table]) for table in tables.CLEAN}
 
 
 def load_table(ingestion: Ingestion, table: Table, snapshots: Sequence["Snapshot"]) -> int:
@@ -69,11 +67,12 @@ def load_table(ingestion: Ingestion, table: Table, snapshots: Sequence["Snapshot
         if source.load != "full":
             counts += _load_increment(ingestion, table, source)
     needed = table in (tables.ACTIVITIES, tables.EVENTS)
-    if needed and held(ingestion.lakehouse, table).isEmpty():
+    filled = counts["added"] + counts["changed"] > 0
+    if needed and not filled and held(ingestion.lakehouse, table).isEmpty():
         raise ContractError(f"table {table.name}: its sources have no rows")
     if not ingestion.lakehouse.exists(table):
         ingestion.lakehouse.create(table)
-    return counts
+    return written(counts)
 
 
 @dataclass(frozen=True)
@@ -95,10 +94,15 @@ def open_snapshots(ingestion: Ingestion, table: Table) -> list[Snapshot]:
     return opened
 
 
-def _load_snapshots(ingestion: Ingestion, table: Table, opened: Sequence[Snapshot]) -> int:
+def written(counts: Counter[str]) -> int:
+    """The rows that a load added, changed and removed."""
+    return counts["added"] + counts["changed"] + counts["removed"]
+
+
+def _load_snapshots(ingestion: Ingestion, table: Table, opened: Sequence[Snapshot]) -> Counter[str]:
     """Load all full sources of a table as one."""
     if not opened:
-        return 0
+        return Counter()
     names = tuple(snapshot.source.label for snapshot in opened)
     writer = f"{'+'.join(names)}{FULL}{ingestion.lakehouse.create(table)}"
     once, dead = next_batch(ingestion.lakehouse, table, writer)
@@ -116,10 +120,10 @@ def _load_snapshots(ingestion: Ingestion, table: Table, opened: Sequence[Snapsho
         raise
 
 
-def _load_increment(ingestion: Ingestion, table: Table, source: SourceConfig) -> int:
+def _load_increment(ingestion: Ingestion, table: Table, source: SourceConfig) -> Counter[str]:
     """Load what is new in one source."""
     place = ingestion.sources(table).index(source)
-    counts: list[int] = []
+    counts: list[Counter[str]] = []
 
     def handle(batch: Batch, raw: DataFrame) -> None:
         mapped = map_rows(table, source, raw)
@@ -133,11 +137,11 @@ def _load_increment(ingestion: Ingestion, table: Table, source: SourceConfig) ->
     load_new(ingestion, table, source, handle)
     if not counts:
         log.info("%s from %s: nothing new", table.name, source.label)
-    return sum(counts)
+    return sum(counts, Counter())
 
 
-def load_batch(ingestion: Ingestion, batch: Batch, rows: DataFrame) -> int:
-    """Judge and write one load; the rows that it added, changed and removed."""
+def load_batch(ingestion: Ingestion, batch: Batch, rows: DataFrame) -> Counter[str]:
+    """Judge and write one load; its rows by what became of them."""
     kept: list[DataFrame] = []
 
     def keep(frame: DataFrame) -> DataFrame:
@@ -156,11 +160,10 @@ def load_batch(ingestion: Ingestion, batch: Batch, rows: DataFrame) -> int:
         where = search(batch.table, rows, days)
         paths = paths_of(ingestion.spark, batch.files or ())
         judged = judge_together(ingestion, batch.table, rows, paths, keep)
-        counts = write_batch(ingestion, batch, judged, read, paths, where, keep)
+        return Counter(write_batch(ingestion, batch, judged, read, paths, where, keep))
     finally:
         for frame in kept:
             frame.unpersist()
-    return counts["added"] + counts["changed"] + counts["removed"]
 
 
 def search(table: Table, rows: DataFrame, days: int | None) -> str:

@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
-from activityrec.ingest.batch import FULL, Batch
+from activityrec.ingest.batch import FULL, Batch, held
 from activityrec.ingest.keys import SUPERSEDED
 from activityrec.ingest.rules import JSON_OPTIONS, as_json
 from activityrec.lakehouse import Lakehouse
@@ -29,8 +29,9 @@ def write_refused(
     where = of_full if full else batch.mine
     lakehouse.create(tables.QUARANTINE)
     refused = 0 if batch.replay else counts["refused"]
-    may_be_there = batch.again is not None or full
-    if refused + counts["changed"] == 0 and not may_be_there:
+    there = held(lakehouse, tables.QUARANTINE).where(where)
+    replaces = (batch.again is not None or full) and not there.isEmpty()
+    if refused + counts["changed"] == 0 and not replaces:
         return
     frames = _older(batch, compared)
     if not batch.replay:
@@ -46,12 +47,10 @@ def write_refused(
             }
         )
     )
-    if may_be_there:
-        there = lakehouse.read(tables.QUARANTINE).where(where)
-        if batch.again is not None or not _same(rows.drop("batch_id", "loaded_ts"), there):
-            lakehouse.replace(tables.QUARANTINE, rows, where)
-    else:
+    if not replaces:
         lakehouse.append(tables.QUARANTINE, rows)
+    elif batch.again is not None or not _same(rows.drop("batch_id", "loaded_ts"), there):
+        lakehouse.replace(tables.QUARANTINE, rows, where)
 
 
 def leave_quarantine(lakehouse: Lakehouse, compared: DataFrame) -> None:
@@ -62,8 +61,12 @@ def leave_quarantine(lakehouse: Lakehouse, compared: DataFrame) -> None:
 
 
 def _same(left: DataFrame, right: DataFrame) -> bool:
-    right = right.select(left.columns)
-    return left.exceptAll(right).isEmpty() and right.exceptAll(left).isEmpty()
+    both = left.withColumn("_side", F.lit(1)).unionByName(
+        right.select(*left.columns, F.lit(-1).alias("_side"))
+    )
+    return (
+        both.groupBy(left.columns).agg(F.sum("_side").alias("_more")).where("_more != 0").isEmpty()
+    )
 
 
 def _refused(batch: Batch, compared: DataFrame, paths: DataFrame) -> DataFrame:

@@ -13,7 +13,7 @@ from activityrec.ingest.batch import ERASED, Batch, next_batch
 from activityrec.ingest.judge import Ingestion, judge_rows, union
 from activityrec.ingest.keyed import check_key
 from activityrec.ingest.keys import SUPERSEDED
-from activityrec.ingest.load import load_batch
+from activityrec.ingest.load import load_batch, written
 from activityrec.ingest.reading import CORRUPT, read_all
 from activityrec.ingest.rules import JSON_OPTIONS, comparable, content_hash
 from activityrec.ingest.sources import MARKS, check_sources, map_rows, with_types
@@ -35,9 +35,9 @@ def replay_quarantine(ingestion: Ingestion) -> dict[str, int]:
         By table, the rows that were added or changed.
     """
     lakehouse = ingestion.lakehouse
-    written = dict.fromkeys((table.name for table in tables.CLEAN), 0)
+    moved = dict.fromkeys((table.name for table in tables.CLEAN), 0)
     if not lakehouse.exists(tables.QUARANTINE):
-        return written
+        return moved
     check_key(ingestion.lakehouse, ingestion.protection)
     lost = F.exists("reasons", lambda reason: reason.startswith(SUPERSEDED))
     held = lakehouse.read(tables.QUARANTINE).where(
@@ -49,8 +49,8 @@ def replay_quarantine(ingestion: Ingestion) -> dict[str, int]:
             mine = (F.col("table_name") == table.name) & (F.col("source") == source.label)
             rows = held.where(mine)
             if source.load != "full" and not rows.isEmpty():
-                written[table.name] += _replay(ingestion, table, source, rows, place)
-    return written
+                moved[table.name] += _replay(ingestion, table, source, rows, place)
+    return moved
 
 
 def _replay(
@@ -69,7 +69,7 @@ def _replay(
     once, dead = next_batch(ingestion.lakehouse, table, writer)
     again = dead["batch_id"] if dead else None
     batch = Batch(table, once, source.load, (source.label,), again=again, replay=True)
-    return load_batch(ingestion, batch, _with_origins(table, union(judged)))
+    return written(load_batch(ingestion, batch, _with_origins(table, union(judged))))
 
 
 def _with_origins(table: Table, rows: DataFrame) -> DataFrame:
