@@ -1,5 +1,6 @@
 """Train: features → vectors of retrievers, training_examples, the ranker; models in MLflow."""
 
+import logging
 from datetime import date, timedelta
 from functools import reduce
 
@@ -15,6 +16,7 @@ from activityrec.features.snapshots import exposed_pairs
 from activityrec.job import Job, main
 from activityrec.ranking.calibration import calibrated
 from activityrec.ranking.examples import examples
+from activityrec.ranking.parts import best_order
 from activityrec.ranking.pipeline import coefficients, fit_ranker, ranker_params, training_auc
 from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.interactions import interactions
@@ -22,6 +24,9 @@ from activityrec.retrieval.numbers import number_ids
 from activityrec.retrieval.pairs import calendar, pair_scores
 from activityrec.retrieval.protocol import Known, Vectors
 from activityrec.retrieval.registry import fit_dates, fit_retrievers
+from activityrec.tracking import ORDERED_BY
+
+log = logging.getLogger("activityrec")
 
 
 def run(job: Job) -> dict[str, int]:
@@ -121,6 +126,9 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
         )
     rows = lakehouse.read(table).where(f"as_of = '{as_of}'")
     model, calibration = calibrated(fit_ranker(rows, config), rows, config)
+    order = best_order(rows, config)
+    if order.column != "probability":
+        log.warning("the ranker is worse than %s, which orders the lists", order.column)
     params = ranker_params(config) | {
         "calibration_decision": calibration.decision,
         "calibration_reason": calibration.reason,
@@ -131,10 +139,11 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
                 "examples": float(count),
                 "training_auc": training_auc(model, rows),
                 **calibration.figures,
+                **order.figures,
                 **{f"weight_{name}": w for name, w in coefficients(model, config).items()},
             }
         )
-        job.tracking.register("ranker", model, as_of)
+        job.tracking.register("ranker", model, as_of, {ORDERED_BY: order.column})
     return {table.name: count}
 
 

@@ -37,6 +37,10 @@ class RankerConfig(Section):
     learnt on the last ``calibration_share`` of the examples by time, from a ranker fitted on
     those before; ``none`` leaves them; ``auto`` corrects where their expected calibration error
     there is above ``calibration_limit`` and the correction lowers it on later examples still.
+
+    ``beat_parts``: on the same later examples the ranker is compared with each retriever's score,
+    the user's past rate and the type's rate, by average precision; lists are ordered by such a
+    part where it is the better one.
     """
 
     method: Literal[
@@ -52,6 +56,7 @@ class RankerConfig(Section):
     groups: dict[Name, list[Name]] = {}
     calibration: Literal["auto", "isotonic", "none"] = "auto"
     calibration_limit: Annotated[float, Field(ge=0, le=1)] = 0.02
+    beat_parts: bool = True
     calibration_share: Annotated[float, Field(gt=0, lt=1)] = 0.4
     logistic: LogisticConfig = LogisticConfig()
     fm: FmConfig = FmConfig()

@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from activityrec.config import Config
 from activityrec.errors import StateError
 
 CHAMPION = "champion"
+ORDERED_BY = "ordered_by"
+"""Tag of a ranker: the column that its lists are ordered by."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Champion:
     version: str
     as_of: date
     model: PipelineModel | None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
@@ -61,7 +64,9 @@ class Tracking:
         """Metrics of the current run; MLflow refuses ``@`` in their names."""
         mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()})
 
-    def register(self, part: str, model: Model, as_of: date) -> None:
+    def register(
+        self, part: str, model: Model, as_of: date, tags: Mapping[str, str] | None = None
+    ) -> None:
         """Log a fitted Spark model in the current run, register it and make it champion."""
         import pyspark
 
@@ -74,7 +79,8 @@ class Tracking:
         )
         client = MlflowClient()
         version = info.registered_model_version
-        client.set_model_version_tag(name, version, "as_of", as_of.isoformat())
+        for key, value in {"as_of": as_of.isoformat(), **(tags or {})}.items():
+            client.set_model_version_tag(name, version, key, value)
         client.set_registered_model_alias(name, CHAMPION, version)
 
     def champion(self, part: str, as_of: date, load: bool = True) -> Champion:
@@ -99,7 +105,7 @@ class Tracking:
             )
         uri = f"models:/{name}/{version.version}"
         model = mlflow.spark.load_model(uri) if load else None
-        return Champion(name, str(version.version), trained, model)
+        return Champion(name, str(version.version), trained, model, dict(version.tags))
 
     def _connect(self) -> None:
         """Point MLflow at this deployment: its address is one for the whole process."""

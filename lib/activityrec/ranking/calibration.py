@@ -56,7 +56,7 @@ def calibrated(
     if wanted == "none":
         return model, Calibration("none", "not wanted")
     examples = weighted(examples)
-    parts = _parts(examples, config.ranker.calibration_share)
+    parts = parts_by_time(examples, config.ranker.calibration_share)
     if parts is None:
         reason = "a part of the examples by time lacks answered or unanswered ones"
         if wanted == "isotonic":
@@ -101,7 +101,7 @@ def calibration_error(scored: DataFrame) -> float:
     return float(row[0]) if row and row[0] is not None else 0.0
 
 
-def _parts(examples: DataFrame, share: float) -> list[DataFrame] | None:
+def parts_by_time(examples: DataFrame, share: float) -> list[DataFrame] | None:
     """The examples before, in the first and in the second half of the last ``share`` by time."""
     seconds = examples.select(F.col("exposure_ts").cast("double").alias("at"))
     begin, middle = seconds.approxQuantile("at", [1 - share, 1 - share / 2], 0.001)

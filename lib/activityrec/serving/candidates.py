@@ -39,6 +39,8 @@ class Serving:
         The vectors of that fit.
     ranker
         The fitted pipeline; None where the data have no exposures.
+    ordered_by
+        With a ranker the column that orders the lists: its probability, or a part that beats it.
     """
 
     as_of: date
@@ -52,6 +54,7 @@ class Serving:
     item_vectors: DataFrame
     activity_vectors: DataFrame
     ranker: PipelineModel | None
+    ordered_by: str = "probability"
 
     def only(self, users: DataFrame) -> "Serving":
         """For these (user_id) alone, with every live activity as a candidate."""
@@ -115,7 +118,8 @@ def scored_candidates(serving: Serving, sides: Sides) -> DataFrame:
     if serving.ranker is None:
         nothing = F.lit(None).cast("double")
         return candidates.withColumns({"probability": nothing, "score": F.col("list_score")})
-    return probabilities(serving.ranker, candidates).withColumn("score", F.col("probability"))
+    scored = probabilities(serving.ranker, candidates)
+    return scored.withColumn("score", F.coalesce(serving.ordered_by, F.lit(0.0)))
 
 
 def sides(serving: Serving) -> Sides:

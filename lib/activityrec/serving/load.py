@@ -15,7 +15,7 @@ from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.fold_in import fold_in
 from activityrec.retrieval.interactions import interactions
 from activityrec.serving.candidates import Serving
-from activityrec.tracking import Champion
+from activityrec.tracking import ORDERED_BY, Champion
 
 
 def load_serving(job: Job) -> tuple[Serving, Champion]:
@@ -72,6 +72,7 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
             config.retrieval.summed,
         ),
         ranker=ranker.model if ranker else None,
+        ordered_by=ranker.tags.get(ORDERED_BY, "probability") if ranker else "list_score",
     )
     return serving, ranker or retrieval
 

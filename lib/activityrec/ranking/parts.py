@@ -1,0 +1,67 @@
+"""Is the ranker better than the best of what it is made of?"""
+
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from activityrec.config import Config
+from activityrec.ranking.calibration import parts_by_time
+from activityrec.ranking.pipeline import fit_ranker, probabilities, weighted
+
+
+@dataclass(frozen=True)
+class Order:
+    """What lists are ordered by: ``column`` (``probability``, or the part that beat it), and the
+    average precision of the ranker and of each part on later examples."""
+
+    column: str = "probability"
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def part_columns(config: Config) -> dict[str, str]:
+    """Part to its column: the retrievers' scores, the rates of the user and of the type."""
+    retrievers = {name: f"{name}_score" for name in config.retrieval.weights}
+    return {**retrievers, "past_rate": "response_rate", "popularity": "type_response_rate"}
+
+
+def best_order(examples: DataFrame, config: Config) -> Order:
+    """Compare the ranker with its parts on the last examples by time.
+
+    A ranker is fitted on the examples before the last ``ranker.calibration_share``, and scores
+    these; a part that orders them better is to order the lists. Where there are too few examples
+    to tell, the ranker does.
+    """
+    parts = parts_by_time(examples, config.ranker.calibration_share)
+    if parts is None or not config.ranker.beat_parts:
+        return Order()
+    first, second, third = parts
+    later = second.unionByName(third)
+    scored = probabilities(fit_ranker(first, config), later)
+    columns = {"ranker": "probability", **part_columns(config)}
+    figures = average_precisions(scored, columns)
+    best = max(columns, key=lambda name: figures[name])
+    # At equal quality the ranker, which also says how likely a response is.
+    column = columns[best] if figures[best] > figures["ranker"] else "probability"
+    return Order(column, {f"later_ap_{name}": value for name, value in figures.items()})
+
+
+def average_precisions(scored: DataFrame, columns: dict[str, str]) -> dict[str, float]:
+    """Σ (R_n - R_(n-1)) P_n over the distinct values of each column; NULL is the lowest."""
+    weight = weighted(scored)
+    entries = [part for n, c in columns.items() for part in (F.lit(n), F.col(c).cast("double"))]
+    long = weight.select("label", "weight", F.explode(F.create_map(*entries)).alias("name", "x"))
+    value = F.coalesce("x", F.lit(float("-inf")))
+    steps = long.groupBy("name", value.alias("x")).agg(
+        F.sum(F.col("weight") * F.col("label")).alias("hits"), F.sum("weight").alias("all")
+    )
+    above = Window.partitionBy("name").orderBy(F.desc("x"))
+    above = above.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    precision = F.sum("hits").over(above) / F.sum("all").over(above)
+    rows = (
+        steps.withColumn("gain", F.col("hits") * precision)
+        .groupBy("name")
+        .agg((F.sum("gain") / F.sum("hits")).alias("value"))
+        .collect()
+    )
+    return {row["name"]: row["value"] for row in rows}
