@@ -2,9 +2,8 @@
 
 import logging
 from datetime import date, timedelta
-from functools import reduce
 
-from pyspark.ml import PipelineModel
+from pyspark.ml import PipelineModel, Transformer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -23,7 +22,7 @@ from activityrec.retrieval.interactions import interactions
 from activityrec.retrieval.numbers import number_ids
 from activityrec.retrieval.pairs import calendar, pair_scores
 from activityrec.retrieval.protocol import Known, Vectors
-from activityrec.retrieval.registry import fit_dates, fit_retrievers
+from activityrec.retrieval.registry import fit_dates, retrievers
 from activityrec.tracking import ORDERED_BY
 
 log = logging.getLogger("activityrec")
@@ -53,40 +52,54 @@ def train_retrievers(job: Job, dates: list[date]) -> dict[str, int]:
     daily = lakehouse.read(tables.USER_DAILY)
     # Who and what is known at as_of covers every earlier day.
     numbers = number_ids(interactions(daily, job.as_of, config.interactions))
-    fits: dict[tuple[date, str], Vectors] = {}
+    read = lakehouse.read
+    clean = (read(tables.USERS), read(tables.PRODUCTS), read(tables.ACTIVITIES))
+    written = {"user_vectors": 0, "item_vectors": 0}
+    fits: list[tuple[date, str]] = []
+    models: list[Transformer] = []
     for day in dates:
         rows = interactions(daily, day, config.interactions)
-        if day == job.as_of or not rows.isEmpty():
-            known = Known(
-                day,
-                rows,
-                numbers,
-                daily.where(before("event_date", day)),
-                lakehouse.read(tables.USERS),
-                lakehouse.read(tables.PRODUCTS),
-                lakehouse.read(tables.ACTIVITIES),
-            )
-            for name, vectors in fit_retrievers(known, config.retrieval).items():
-                fits[day, name] = vectors
-    fitted = "fitted_date IN ({})".format(", ".join(f"'{day}'" for day in dates))
-    users = reduce(DataFrame.unionByName, [marked(v.users, *key) for key, v in fits.items()])
-    items = reduce(DataFrame.unionByName, [marked(v.items, *key) for key, v in fits.items()])
-    written = {
-        "user_vectors": lakehouse.replace(tables.USER_VECTORS, users, fitted),
-        "item_vectors": lakehouse.replace(tables.ITEM_VECTORS, items, fitted),
-    }
-    models = [v.model for (day, _), v in fits.items() if day == job.as_of and v.model is not None]
+        if day != job.as_of and rows.isEmpty():
+            continue
+        known = Known(day, rows, numbers, daily.where(before("event_date", day)), *clean)
+        for name, fit in retrievers(config.retrieval).items():
+            vectors = fit(known)
+            fits.append((day, name))
+            for table, count in write_vectors(job, day, name, vectors).items():
+                written[table] += count
+            if day == job.as_of and vectors.model is not None:
+                models.append(vectors.model)
+            known.release()
+    drop_others(job, dates, fits)
     params = {"half_life_days": config.interactions.half_life_days}
     for name in config.retrieval.weights:
         params |= {f"{name}.{key}": value for key, value in getattr(config.retrieval, name)}
     with job.tracking.run(f"{job.run_id} retrieval", job.as_of, params, lakehouse.reads):
         job.tracking.log_metrics({name: float(count) for name, count in written.items()})
-        job.tracking.register("retrieval", PipelineModel(list(models)), job.as_of)
+        job.tracking.register("retrieval", PipelineModel(models), job.as_of)
     return written
 
 
-def marked(vectors: DataFrame, day: date, retriever: str) -> DataFrame:
-    return vectors.withColumns({"fitted_date": F.lit(day), "retriever": F.lit(retriever)})
+def write_vectors(job: Job, day: date, retriever: str, vectors: Vectors) -> dict[str, int]:
+    """Replace what is there of the same fit."""
+    mine = f"fitted_date = '{day}' AND retriever = '{retriever}'"
+    marks = {"fitted_date": F.lit(day), "retriever": F.lit(retriever)}
+    frames = {tables.USER_VECTORS: vectors.users, tables.ITEM_VECTORS: vectors.items}
+    return {
+        table.name: job.lakehouse.replace(table, frame.withColumns(marks), mine)
+        for table, frame in frames.items()
+    }
+
+
+def drop_others(job: Job, dates: list[date], fits: list[tuple[date, str]]) -> None:
+    """Vectors of these dates by retrievers that are no longer configured."""
+    kept = ", ".join(f"'{day}/{name}'" for day, name in fits)
+    days = ", ".join(f"'{day}'" for day in dates)
+    others = f"fitted_date IN ({days}) AND concat(fitted_date, '/', retriever) NOT IN ({kept})"
+    for table in (tables.USER_VECTORS, tables.ITEM_VECTORS):
+        rows = job.lakehouse.read(table)
+        if not rows.where(others).isEmpty():
+            job.lakehouse.replace(table, rows.limit(0), others)
 
 
 def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int]:

@@ -171,7 +171,11 @@ def configuration() -> dict:
             "affinity_windows": [30],
             "windows": [7, 30],
         },
-        "retrieval": {"refit_days": 60, "als": {"rank": 4, "max_iter": 4, "blocks": 1}},
+        "retrieval": {
+            "methods": {"als": 1.0, "history": 0.5},
+            "refit_days": 60,
+            "als": {"rank": 4, "max_iter": 4, "blocks": 1},
+        },
         "ranker": {"logistic": {"reg": 0.01}, "min_history_days": 25},
         "recommend": {"k": 3, "planning_days": 15, "audience_size": 20},
         "evaluate": {"horizon_days": 55, "k": [1, 3], "min_answers": 3},

@@ -34,7 +34,7 @@ class ItemKnnConfig(Section):
 
     neighbours: Annotated[int, Field(ge=1)] = 200
     shrinkage: Annotated[float, Field(ge=0)] = 10.0
-    min_users: Annotated[int, Field(ge=1)] = 2
+    min_users: Annotated[int, Field(ge=1)] = 3
     max_items_per_user: Annotated[int, Field(ge=2)] = 200
     items: list[ItemKind] = ["product", "activity"]
     pooling: Pooling = "sum"

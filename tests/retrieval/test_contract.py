@@ -21,7 +21,7 @@ from tests.retrieval.boards import DAY, checkerboard, known
 PARAMETERS = RetrievalConfig.model_validate(
     {
         "als": {"rank": 2, "max_iter": 10, "alpha": 20.0, "blocks": 1},
-        "item_knn": {"shrinkage": 0.0},
+        "item_knn": {"shrinkage": 0.0, "min_users": 2},
         "ease": {"reg": 1.0},
         "content": {"features": 64},
     }

@@ -8,7 +8,7 @@ the best. A new one is a file with such a function, a section of parameters and 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -54,6 +54,17 @@ class Known:
     users: DataFrame
     products: DataFrame
     activities: DataFrame
+    kept: list[DataFrame] = field(default_factory=list)
+
+    def keep(self, rows: DataFrame) -> DataFrame:
+        """Persist rows that a fit looks at more than once, until :meth:`release`."""
+        self.kept.append(rows.persist())
+        return self.kept[-1]
+
+    def release(self) -> None:
+        """Drop what fits kept in memory, once their vectors are written."""
+        while self.kept:
+            self.kept.pop().unpersist()
 
     def numbered(self, kinds: Sequence[str]) -> DataFrame:
         """user, item (their numbers), weight: the interactions with items of these kinds.

@@ -1,8 +1,11 @@
 """The retrievers by the name that the configuration gives them."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 
 from activityrec.config import RetrievalConfig
+from activityrec.config_base import Section
 from activityrec.retrieval.methods.als import fit_als
 from activityrec.retrieval.methods.bayes import fit_bayes
 from activityrec.retrieval.methods.content import fit_content
@@ -32,12 +35,10 @@ def fit_dates(as_of: date, first_exposure: date | None, refit_days: int) -> list
     return dates[::-1]
 
 
-def fit_retrievers(known: Known, config: RetrievalConfig) -> dict[str, Vectors]:
-    """Fit every configured retriever to what was known.
+def retrievers(config: RetrievalConfig) -> dict[str, Callable[[Known], Vectors]]:
+    """The fit of every configured retriever, with its parameters, by name."""
+    return {name: partial(_fit, name, getattr(config, name)) for name in config.weights}
 
-    Raises
-    ------
-    StateError
-        There is nothing to learn from.
-    """
-    return {name: RETRIEVERS[name](known, getattr(config, name)) for name in config.weights}
+
+def _fit(name: str, parameters: Section, known: Known) -> Vectors:
+    return RETRIEVERS[name](known, parameters)

@@ -19,7 +19,7 @@ def fit_segments(known: Known, config: SegmentsConfig) -> DataFrame:
     Users are compared by how much of what they do goes to each event type and to each of the
     largest categories, on a logarithmic scale, each standardised.
     """
-    rows = _profiles(known, config).persist()
+    rows = known.keep(_profiles(known, config))
     names = [name for name in rows.columns if name != "user_id"]
     features = Pipeline(
         stages=[
@@ -29,7 +29,7 @@ def fit_segments(known: Known, config: SegmentsConfig) -> DataFrame:
     )
     scaled = features.fit(rows).transform(rows).select("user_id", "features")
     # The first centres are drawn in the order of the rows.
-    scaled = scaled.repartition("user_id").sortWithinPartitions("user_id").persist()
+    scaled = known.keep(scaled.repartition("user_id").sortWithinPartitions("user_id"))
     users = scaled.count()
     best, quality = None, float("-inf")
     for size in (size for size in config.sizes if size < users):

@@ -22,7 +22,7 @@ def fit_als(known: Known, config: AlsConfig) -> Vectors:
     StateError
         There are no interactions.
     """
-    rows = _ordered(known.numbered(config.items), config).persist()
+    rows = known.keep(_ordered(known.numbered(config.items), config))
     model = ALS(
         rank=config.rank,
         maxIter=config.max_iter,

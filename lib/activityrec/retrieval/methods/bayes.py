@@ -29,7 +29,7 @@ def fit_bayes(known: Known, config: BayesConfig) -> Vectors:
     """
     known.numbered(["product", "activity"])
     users, terms = _users(known, config)
-    classes = _classes(known).persist()
+    classes = known.keep(_classes(known))
     labels = _labels(classes, config)
     counts = (
         classes.join(F.broadcast(labels), on=["item_kind", "class"], how="inner")
@@ -113,7 +113,7 @@ def _users(known: Known, config: BayesConfig) -> tuple[DataFrame, int]:
         F.log1p("weight").alias("x"),
     )
     profiles = profile_terms(known).select("user_id", "term", F.lit(1.0).alias("x"))
-    counted = profiles.unionByName(bought).persist()
+    counted = known.keep(profiles.unionByName(bought))
     frequent = (
         counted.groupBy("term").count().orderBy(F.desc("count"), "term").limit(config.max_features)
     )

@@ -23,7 +23,7 @@ def fit_content(known: Known, config: ContentConfig) -> Vectors:
         There are no interactions.
     """
     rows = known.numbered(["product", "activity"])
-    terms = _tf_idf(item_terms(known), config).persist()
+    terms = known.keep(_tf_idf(item_terms(known), config))
     weights = known.interactions.select("user_id", "item_kind", "item_id", "weight")
     places = (
         weights.join(terms.withColumnRenamed("weight", "_value"), on=["item_kind", "item_id"],

@@ -28,7 +28,7 @@ def fit_ease(known: Known, config: EaseConfig) -> Vectors:
         More than ``max_items`` items.
     """
     weight = F.pow("weight", F.lit(config.power))
-    rows = known.numbered(config.items).withColumn("weight", weight).persist()
+    rows = known.keep(known.numbered(config.items).withColumn("weight", weight))
     numbers = [row["item"] for row in rows.select("item").distinct().orderBy("item").collect()]
     if len(numbers) > config.max_items:
         raise ConfigError(

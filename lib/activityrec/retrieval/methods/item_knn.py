@@ -19,7 +19,7 @@ def fit_item_knn(known: Known, config: ItemKnnConfig) -> Vectors:
     StateError
         There are no interactions.
     """
-    rows = known.numbered(config.items).persist()
+    rows = known.keep(known.numbered(config.items))
     near = (
         _neighbours(rows, config)
         .groupBy("item")
@@ -35,7 +35,12 @@ def fit_item_knn(known: Known, config: ItemKnnConfig) -> Vectors:
 
 def _neighbours(rows: DataFrame, config: ItemKnnConfig) -> DataFrame:
     """item, other, weight: the most similar others of each item, itself among none."""
-    norms = rows.groupBy("item").agg(F.sqrt(F.sum(F.col("weight") ** 2)).alias("norm"))
+    norms = (
+        rows.groupBy("item")
+        .agg(F.sqrt(F.sum(F.col("weight") ** 2)).alias("norm"), F.count("*").alias("_n"))
+        .where(F.col("_n") >= config.min_users)
+        .drop("_n")
+    )
     # A user with very many items says little about any two, and costs their square.
     strongest = Window.partitionBy("user").orderBy(F.desc("weight"), "item")
     kept = (

@@ -18,7 +18,7 @@ def fit_popularity(known: Known, config: PopularityConfig) -> Vectors:
     StateError
         There are no interactions.
     """
-    rows = known.numbered(["product", "activity"]).persist()
+    rows = known.keep(known.numbered(["product", "activity"]))
     if not config.by_segment:
         segments = known.numbers.users.select("user_id", F.lit(0).alias("segment"))
     else:
