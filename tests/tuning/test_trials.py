@@ -1,5 +1,7 @@
 """Trials without Spark: the metric is a function of the parameters that is known."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date
@@ -23,6 +25,7 @@ from activityrec.tuning.space import search_space, with_values
 from activityrec.tuning.study import load_optuna, open_study, study_name
 from activityrec.tuning.trials import Objective
 from activityrec.tuning.windows import Window
+from tests.conftest import ROOT
 from tests.planted import configuration
 
 MAY = date(2024, 5, 1)
@@ -111,23 +114,39 @@ def test_a_second_run_goes_on_with_what_is_missing(tmp_path: Path) -> None:
     assert len(parents) == 1
 
 
-def test_a_killed_trial_is_not_counted(tmp_path: Path) -> None:
+KILLED = """
+import os, sys
+from pathlib import Path
+from tests.tuning.test_trials import Search
+
+search = Search(Path(sys.argv[1]), trials=3)
+usual = search.measure
+
+def measure(config):
+    if len(search.measured) == int(sys.argv[2]):
+        os._exit(9)
+    return usual(config)
+
+search.measure = measure
+search.run()
+"""
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_killed_trial_is_not_counted(tmp_path: Path, after: int) -> None:
     """Even that of the configuration, which is then measured again."""
+    paths = os.pathsep.join(str(ROOT / name) for name in ("lib", "jobs", "."))
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(after)]
+    ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, check=False)
+    assert ended.returncode == 9
     search = Search(tmp_path, trials=3)
-
-    def killed(config: Config) -> Iterator[Metrics]:
-        raise KeyboardInterrupt
-
-    usual = search.measure
-    search.measure = killed  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        search.run()
-    search.open().ask()
-    search.measure = usual  # type: ignore[method-assign]
+    assert [trial.state for trial in search.open().trials] == [
+        *[TrialState.COMPLETE] * after,
+        TrialState.RUNNING,
+    ]
     assert search.run().trials == 3
-    states = [trial.state for trial in search.open().trials]
-    assert states.count(TrialState.COMPLETE) == 3 and TrialState.RUNNING in states
-    assert search.measured[0] == 0.01
+    assert len(search.measured) == 3 - after
+    assert (search.measured[0] == 0.01) == (after == 0)
 
 
 def test_a_bad_trial_is_stopped_after_its_first_window(tmp_path: Path) -> None:
