@@ -16,6 +16,9 @@ from activityrec.tuning.windows import Window
 BASELINES = {"popularity": "type_response_rate", "past_rate": "response_rate"}
 """The simple models, and the columns of the examples that are their scores."""
 
+ORDER_METRICS = ("auc", "average_precision", "auc_within_activity", "auc_within_user")
+"""The metrics of the order of scores, whatever these are."""
+
 Metrics = dict[str, float]
 
 
@@ -42,6 +45,14 @@ def ranker_metrics(config: Config, examples: DataFrame, window: Window) -> Metri
     scored = probabilities(model, window.validation(examples))
     named = scored.withColumns({"model": F.lit("ranker"), "score": F.col("probability")})
     return metrics_of(config, named)["ranker"]
+
+
+def retriever_metrics(config: Config, rows: DataFrame, name: str) -> Metrics:
+    """A retriever by its own score."""
+    named = rows.withColumns({"model": F.lit(name), "score": F.col(f"{name}_score")})
+    found = metrics_of(config, named)[name]
+    # The retriever ``popularity`` gives no probability.
+    return {metric: value for metric, value in found.items() if metric in ORDER_METRICS}
 
 
 def baseline_metrics(config: Config, examples: DataFrame, window: Window) -> dict[str, Metrics]:
@@ -103,9 +114,7 @@ class Measure:
         model = config.tune.model
         if model == "ranker":
             return ranker_metrics(config, examples, window)
-        rows = window.validation(examples)
-        named = rows.withColumns({"model": F.lit(model), "score": F.col(f"{model}_score")})
-        return metrics_of(config, named)[model]
+        return retriever_metrics(config, window.validation(examples), model)
 
 
 ConfigMeasure = Callable[[Config], Iterator[Metrics]]
