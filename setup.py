@@ -6,6 +6,8 @@ SPARK = ["pyspark>=4.0.1,<4.3", "delta-spark>=4.0,<4.5"]
 MLFLOW = ["mlflow-skinny>=3.12,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]
 # xgboost.spark needs scikit-learn.
 XGBOOST = ["xgboost>=2.1,<4", "scikit-learn"]
+# jobs/tune.py searches parameters with it.
+TUNE = ["optuna>=5,<6"]
 DEV = [
     "mypy",
     "pandas-stubs>=2.2,<3",  # without it mypy cannot read the pandas types in pyspark's own hints
@@ -31,7 +33,7 @@ setup(
         "pydantic>=2.7,<3",
         "pyyaml>=6,<7",
     ],
-    extras_require={"spark": SPARK, "mlflow": MLFLOW, "xgboost": XGBOOST, "dev": DEV},
+    extras_require={"spark": SPARK, "mlflow": MLFLOW, "xgboost": XGBOOST, "tune": TUNE, "dev": DEV},
     # Out of the source tree, so that a module deleted since the last build stays out of the wheel.
     options={"build": {"build_base": ".build/wheel"}},
     zip_safe=False,

@@ -14,22 +14,19 @@ from itertools import chain
 from typing import Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from activityrec import tables
 from activityrec.config import Config
-from activityrec.evaluation.metrics import exposure_metrics
-from activityrec.features.history import before, read_history
-from activityrec.features.sampled import known_outcomes
 from activityrec.job import Job, main
 from activityrec.ranking.methods import LogisticConfig
-from activityrec.ranking.pipeline import fit_ranker, probabilities
-from activityrec.retrieval.activities import activity_vectors
-from activityrec.retrieval.interactions import interactions
-from activityrec.retrieval.numbers import number_ids
-from activityrec.retrieval.pairs import calendar, pair_scores
-from activityrec.retrieval.protocol import Known
-from activityrec.retrieval.registry import RETRIEVERS
+from activityrec.tuning.measure import (
+    Metrics,
+    baseline_metrics,
+    mean,
+    ranker_metrics,
+    retriever_metrics,
+)
+from activityrec.tuning.scores import KEY, fitted_scores
+from activityrec.tuning.windows import Window, closed_examples
 
 RETRIEVER_GRID: list[tuple[str, dict[str, object]]] = [
     *[
@@ -43,57 +40,40 @@ RETRIEVER_GRID: list[tuple[str, dict[str, object]]] = [
     ("history", {}),
 ]  # fmt: skip
 RANKER_GRID = [0.001, 0.003, 0.0088, 0.03, 0.1]
-KEY = ["snapshot_date", "user_id", "activity_id"]
 METRICS = ["auc", "auc_within_activity", "auc_within_user", "average_precision", "log_loss"]
 
 
 def validate(job: Job) -> None:
-    windows = [date.fromisoformat(text) for text in (job.options["windows"] or "").split(",")]
-    examples = closed_examples(job)
+    windows = windows_of(job)
+    examples = closed_examples(job).localCheckpoint()
     scored = chain(
-        baselines(examples, windows),
-        ranker_scores(job.config, examples, windows),
-        retriever_scores(job, examples, windows),
+        baselines(job.config, examples, windows),
+        rankers(job.config, examples, windows),
+        retrievers(job, examples, windows),
     )
-    found: dict[str, list[dict[str, float]]] = {}
-    for name, _, rows in scored:
-        # Only the ranker has a log loss.
-        named = rows.withColumn("model", F.lit("ranker" if "ranker" in name else name))
-        metrics = exposure_metrics(named, threshold=0.5, min_answers=5).collect()
-        found.setdefault(name, []).append({row["metric"]: row["value"] for row in metrics})
+    found: dict[str, list[Metrics]] = {}
+    for name, metrics in scored:
+        found.setdefault(name, []).append(metrics)
         # What one fit kept in memory is of no use to the next one.
         job.spark.catalog.clearCache()
     print(f"{'mean over the windows':32s}", *[f"{metric:>20s}" for metric in METRICS])
     for name, values in found.items():
-        print(f"{name:32s}", *[f"{mean(values, metric):20.4f}" for metric in METRICS], flush=True)
+        means = [mean(values, metric) for metric in METRICS]
+        shown = [f"{'' if value is None else format(value, '.4f'):>20s}" for value in means]
+        print(f"{name:32s}", *shown, flush=True)
 
 
-def mean(values: list[dict[str, float]], metric: str) -> float:
-    """Mean over the windows in which the metric is defined."""
-    known = [row[metric] for row in values if row.get(metric) is not None]
-    return sum(known) / len(known) if known else float("nan")
+def windows_of(job: Job) -> list[Window]:
+    """Those of ``--windows``, each until ``--as-of``."""
+    days = (job.options["windows"] or "").split(",")
+    return [Window(date.fromisoformat(day), job.as_of) for day in days]
 
 
-def closed_examples(job: Job) -> DataFrame:
-    """The training examples with the end of their response window."""
-    history = read_history(job.lakehouse, job.as_of)
-    known = known_outcomes(history, job.config).select(
-        "user_id", "activity_id", "exposure_ts", "closes_ts"
-    )
-    table = tables.training_examples(job.config)
-    rows = job.lakehouse.read(table).where(f"as_of = '{job.as_of}'")
-    return rows.join(known, on=["user_id", "activity_id", "exposure_ts"], how="inner")
-
-
-def validation(examples: DataFrame, window: date) -> DataFrame:
-    return examples.where(F.col("exposure_ts") >= F.lit(window))
-
-
-def ranker_scores(
-    config: Config, examples: DataFrame, windows: list[date]
-) -> Iterator[tuple[str, date, DataFrame]]:
-    retrievers = {name: f"{name}_score" for name in config.retrieval.weights}
-    with_scores = {**config.ranker.inputs, **retrievers}
+def rankers(
+    config: Config, examples: DataFrame, windows: list[Window]
+) -> Iterator[tuple[str, Metrics]]:
+    scores = {name: f"{name}_score" for name in config.retrieval.weights}
+    with_scores = {**config.ranker.inputs, **scores}
     variants: list[tuple[str, dict[str, Any]]] = [
         (f"ranker reg={reg}", {"logistic": LogisticConfig(reg=reg)}) for reg in RANKER_GRID
     ]
@@ -101,53 +81,31 @@ def ranker_scores(
     for name, change in variants:
         changed = config.ranker.model_copy(update=change)
         for window in windows:
-            known = examples.where(F.col("closes_ts") <= F.lit(window))
-            model = fit_ranker(known, config.model_copy(update={"ranker": changed}))
-            scored = probabilities(model, validation(examples, window))
-            yield name, window, scored.withColumn("score", F.col("probability"))
+            with_change = config.model_copy(update={"ranker": changed})
+            yield name, ranker_metrics(with_change, examples, window)
 
 
-def baselines(examples: DataFrame, windows: list[date]) -> Iterator[tuple[str, date, DataFrame]]:
-    for name, column in (("past_rate", "response_rate"), ("popularity", "type_response_rate")):
-        for window in windows:
-            yield name, window, validation(examples, window).withColumn("score", F.col(column))
-
-
-def retriever_scores(
-    job: Job, examples: DataFrame, windows: list[date]
-) -> Iterator[tuple[str, date, DataFrame]]:
-    """Each retriever fitted at the window's first day, on the examples from that day on."""
-    config = job.config
-    daily = job.lakehouse.read(tables.USER_DAILY)
-    products = job.lakehouse.read(tables.ACTIVITY_PRODUCTS)
-    when = calendar(job.lakehouse.read(tables.ACTIVITIES), config.recommend.planning_days)
+def baselines(
+    config: Config, examples: DataFrame, windows: list[Window]
+) -> Iterator[tuple[str, Metrics]]:
     for window in windows:
-        rows = interactions(daily, window, config.interactions).persist()
-        read = job.lakehouse.read
-        clean = (read(tables.USERS), read(tables.PRODUCTS), read(tables.ACTIVITIES))
-        past = daily.where(before("event_date", window))
-        known = Known(window, rows, number_ids(rows), past, *clean)
-        pairs = validation(examples, window).select(*KEY, "label", "exposure_ts")
-        for name, change in RETRIEVER_GRID:
-            section = getattr(config.retrieval, name).model_copy(update=change)
-            vectors = RETRIEVERS[name](known, section)
-            marks = {"fitted_date": F.lit(window), "retriever": F.lit(name)}
-            scores = pair_scores(
-                pairs.select(*KEY).distinct(),
-                [window],
-                vectors.users.withColumns(marks),
-                activity_vectors(
-                    vectors.items.withColumns(marks),
-                    products,
-                    config.retrieval.own_prior,
-                    [name] if section.pooling == "sum" else [],
-                ),
-                when,
-                [name],
-            )
-            scored = pairs.join(scores, on=KEY, how="inner")
-            label = " ".join([name, *(f"{key}={value}" for key, value in change.items())])
-            yield label, window, scored.withColumn("score", F.col(f"{name}_score"))
+        yield from baseline_metrics(config, examples, window).items()
+
+
+def retrievers(
+    job: Job, examples: DataFrame, windows: list[Window]
+) -> Iterator[tuple[str, Metrics]]:
+    """Each retriever fitted at the window's first day, on the examples from that day on."""
+    for name, change in RETRIEVER_GRID:
+        section = getattr(job.config.retrieval, name).model_copy(update=change)
+        retrieval = job.config.retrieval.model_copy(update={name: section})
+        config = job.config.model_copy(update={"retrieval": retrieval})
+        label = " ".join([name, *(f"{key}={value}" for key, value in change.items())])
+        for window in windows:
+            rows = window.validation(examples).select(*KEY, "label")
+            scores = fitted_scores(job, config, name, window.first, rows)
+            scored = rows.join(scores, on=KEY, how="inner")
+            yield label, retriever_metrics(config, scored, name)
 
 
 if __name__ == "__main__":

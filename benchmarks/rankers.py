@@ -10,12 +10,11 @@ of users (Chamandy et al. 2012). Needs the tables and models of a run at --as-of
         --as-of 2017-10-01 --windows 2017-05-08,2017-06-28,2017-08-08
 """
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
-from choose_parameters import closed_examples, mean, validation
+from choose_parameters import windows_of
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -28,6 +27,8 @@ from activityrec.job import Job, main
 from activityrec.ranking.calibration import calibrated, calibration_error
 from activityrec.ranking.pipeline import fit_ranker, probabilities
 from activityrec.serving.load import load_serving
+from activityrec.tuning.measure import mean, ranker_metrics
+from activityrec.tuning.windows import Window, closed_examples
 
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "logistic": [{"reg": 0.0088}, {"reg": 0.03}, {"reg": 0.0088, "elastic_net": 0.5}],
@@ -43,11 +44,9 @@ DRAWS, SEED = 200, 17
 POISSON = [0.3679, 0.7358, 0.9197, 0.9810, 0.9963, 0.9994]
 """Probability of at most 0, 1, 2, ... in a Poisson distribution of mean 1."""
 
-Values = dict[str, float]
-
 
 def compare(job: Job) -> None:
-    windows = [date.fromisoformat(text) for text in (job.options["windows"] or "").split(",")]
+    windows = windows_of(job)
     examples = closed_examples(job).persist()
     later = holdout(job).persist()
     every = later.select("user_id", "activity_id", "label", F.lit("past_rate").alias("model"),
@@ -75,16 +74,17 @@ def holdout(job: Job) -> DataFrame:
     return later_exposures(serving, read_history(job.lakehouse, end))
 
 
-def best_of(job: Job, method: str, examples: DataFrame, windows: list[date]) -> Config:
+def best_of(job: Job, method: str, examples: DataFrame, windows: list[Window]) -> Config:
     """The configuration with the parameters that are best by the criterion's mean over windows."""
     best: tuple[float, Config] | None = None
     for change in GRIDS[method]:
         config = changed(job.config, method, change)
-        found = list(validated(config, examples, windows))
-        shown = "  ".join(f"{name} {mean(found, name):.4f}" for name in METRICS)
+        found = [ranker_metrics(config, examples, window) for window in windows]
+        means = {name: mean(found, name) for name in METRICS}
+        shown = "  ".join(f"{name} {value or 0:.4f}" for name, value in means.items())
         print(f"{method:14s} {change}: {shown}", flush=True)
-        if best is None or mean(found, CRITERION) > best[0]:
-            best = mean(found, CRITERION), config
+        if best is None or (means[CRITERION] or 0) > best[0]:
+            best = means[CRITERION] or 0, config
     assert best is not None
     return best[1]
 
@@ -93,15 +93,6 @@ def changed(config: Config, method: str, change: dict[str, Any]) -> Config:
     parameters = getattr(config.ranker, method).model_copy(update=change)
     ranker = config.ranker.model_copy(update={"method": method, method: parameters})
     return config.model_copy(update={"ranker": ranker})
-
-
-def validated(config: Config, examples: DataFrame, windows: list[date]) -> Iterator[Values]:
-    for window in windows:
-        model = fit_ranker(examples.where(F.col("closes_ts") <= F.lit(window)), config)
-        scored = probabilities(model, validation(examples, window))
-        named = scored.withColumns({"model": F.lit("ranker"), "score": F.col("probability")})
-        metrics = exposure_metrics(named, threshold=0.5, min_answers=5).collect()
-        yield {row["metric"]: row["value"] for row in metrics}
 
 
 def drawn(scores: DataFrame) -> DataFrame:

@@ -28,6 +28,7 @@ from activityrec.config_retrieval import (
     RetrievalConfig,
     SegmentsConfig,
 )
+from activityrec.config_tune import RangeConfig, TuneConfig
 
 __all__ = [
     "AlsConfig",
@@ -49,6 +50,7 @@ __all__ = [
     "PopularityConfig",
     "PrivacyConfig",
     "ProtectionConfig",
+    "RangeConfig",
     "RankerConfig",
     "RecommendConfig",
     "ResponseConfig",
@@ -57,6 +59,7 @@ __all__ = [
     "SourceConfig",
     "SourcesConfig",
     "TrackingConfig",
+    "TuneConfig",
 ]
 
 
@@ -154,6 +157,7 @@ class Config(Section):
     ranker: RankerConfig = RankerConfig()
     recommend: RecommendConfig = RecommendConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    tune: TuneConfig = TuneConfig()
 
     @property
     def samples_exposures(self) -> bool:

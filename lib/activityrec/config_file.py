@@ -108,10 +108,17 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
         table: [resolve_source(source) for source in getattr(config.sources, table)]
         for table in SourcesConfig.model_fields
     }
-    uri = config.tracking.uri
-    if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-        uri = f"sqlite:///{resolve(uri.removeprefix('sqlite:///'))}"
-    tracking = {"uri": uri, "artifacts": resolve(config.tracking.artifacts)}
+
+    def resolve_database(uri: str | None) -> str | None:
+        if uri is None or not uri.startswith("sqlite:///") or uri.startswith("sqlite:////"):
+            return uri
+        return f"sqlite:///{resolve(uri.removeprefix('sqlite:///'))}"
+
+    tracking = {
+        "uri": resolve_database(config.tracking.uri),
+        "artifacts": resolve(config.tracking.artifacts),
+    }
+    storage = {"storage": resolve_database(config.tune.storage)}
     checkpoints = {"checkpoints": resolve(config.ingest.checkpoints)}
     return config.model_copy(
         update={
@@ -121,6 +128,7 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
             ),
             "tracking": config.tracking.model_copy(update=tracking),
             "sources": config.sources.model_copy(update=sources),
+            "tune": config.tune.model_copy(update=storage),
         }
     )
 

@@ -19,6 +19,7 @@ from activityrec.config import (
     Config,
     FeaturesConfig,
     SourcesConfig,
+    TuneConfig,
 )
 from activityrec.serving.views import VIEWS
 from activityrec.tables import Column, Table, all_tables
@@ -40,7 +41,11 @@ _ANY_DATA_SET = Config.model_construct(
         affinity_windows=["{days}"],
     ),
 )
-_PLACES = {SourcesConfig: "<table>", AttributesConfig: "<table>.<name>"}
+_PLACES = {
+    SourcesConfig: "<table>",
+    AttributesConfig: "<table>.<name>",
+    TuneConfig: "space.<key>",
+}
 """Sections that hold one other section under many keys: how these are written."""
 
 
@@ -171,8 +176,8 @@ def _type(annotation: Any) -> str:
 
 
 def _parts(annotation: Any) -> list[Any]:
-    args = list(get_args(annotation))
-    return [annotation, *args, *[part for arg in args for part in get_args(arg)]]
+    """A type and the types that it is made of."""
+    return [annotation, *[part for arg in get_args(annotation) for part in _parts(arg)]]
 
 
 if __name__ == "__main__":

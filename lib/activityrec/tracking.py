@@ -49,20 +49,43 @@ class Tracking:
 
     @contextmanager
     def run(
-        self, name: str, as_of: date, params: Mapping[str, object], versions: Mapping[str, int]
-    ) -> Iterator[None]:
-        """An MLflow run with parameters and the Delta versions of the tables that were read."""
+        self,
+        name: str,
+        as_of: date,
+        params: Mapping[str, object],
+        versions: Mapping[str, int],
+        resume: str | None = None,
+    ) -> Iterator[str]:
+        """An MLflow run with parameters and the Delta versions of the tables that were read; its
+        id. ``resume`` is that of an earlier run to go on with, where it is still there."""
         self._connect()
-        with mlflow.start_run(run_name=name):
+        old = resume if resume is not None and self._exists(resume) else None
+        with mlflow.start_run(run_id=old, run_name=None if old else name) as run:
             mlflow.set_tag("as_of", as_of.isoformat())
             mlflow.log_params(dict(params))
             mlflow.log_dict(dict(versions), "delta_versions.json")
             mlflow.set_tags({f"delta.{table}": str(v) for table, v in versions.items()})
+            yield run.info.run_id
+
+    @contextmanager
+    def nested(self, name: str, params: Mapping[str, object]) -> Iterator[None]:
+        """A run below the current one."""
+        with mlflow.start_run(run_name=name, nested=True):
+            mlflow.log_params(dict(params))
             yield
 
-    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Metrics of the current run; MLflow refuses ``@`` in their names."""
-        mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in metrics.items()})
+        named = {name.replace("@", "_at_"): value for name, value in metrics.items()}
+        mlflow.log_metrics(named, step=step)
+
+    def log_text(self, text: str, file: str) -> None:
+        """A file among the artifacts of the current run."""
+        mlflow.log_text(text, file)
+
+    def tag(self, **tags: str) -> None:
+        """Tags of the current run."""
+        mlflow.set_tags(tags)
 
     def register(
         self, part: str, model: Model, as_of: date, tags: Mapping[str, str] | None = None
@@ -106,6 +129,12 @@ class Tracking:
         uri = f"models:/{name}/{version.version}"
         model = mlflow.spark.load_model(uri) if load else None
         return Champion(name, str(version.version), trained, model, dict(version.tags))
+
+    def _exists(self, run_id: str) -> bool:
+        try:
+            return MlflowClient().get_run(run_id).info.lifecycle_stage == "active"
+        except MlflowException:
+            return False
 
     def _connect(self) -> None:
         """Point MLflow at this deployment: its address is one for the whole process."""

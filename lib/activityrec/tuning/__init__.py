@@ -1,0 +1,1 @@
+"""The search for parameters on validation windows before as_of."""
