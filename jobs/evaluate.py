@@ -86,7 +86,7 @@ def of_lists(job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | 
     asked = serving.only(answered.select("user_id").distinct())
     scored = with_popularity(scored_candidates(asked, sides(asked)), learnt)
     affinity = affinity_amount(job.config.features).alias("affinity")
-    retrievers = {name: f"{name}_score" for name in job.config.retrieval.weights}
+    retrievers = job.config.retrieval.score_columns
     candidates = scored.select(
         "user_id", "activity_id", "popularity", affinity, "list_score", *retrievers.values()
     )

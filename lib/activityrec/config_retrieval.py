@@ -124,6 +124,14 @@ class RetrievalConfig(Section):
         return {str(name): weight for name, weight in self.methods.items()}
 
     @property
+    def score_columns(self) -> dict[str, str]:
+        """Name in metrics to score column; there ``popularity`` is the baseline."""
+        return {
+            "popular_retriever" if name == "popularity" else name: f"{name}_score"
+            for name in self.weights
+        }
+
+    @property
     def summed(self) -> list[str]:
         """The methods that add up the vectors of an activity's products."""
         return [name for name in self.weights if getattr(self, name).pooling == "sum"]

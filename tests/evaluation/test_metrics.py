@@ -5,7 +5,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from sklearn import metrics as sk
 
-from activityrec.evaluation.metrics import exposure_metrics, long_scores
+from activityrec.config import RetrievalConfig
+from activityrec.evaluation.metrics import MODELS, exposure_metrics, long_scores
+from activityrec.retrieval.registry import RETRIEVERS
 
 ROWS = 400
 THRESHOLD = 0.5
@@ -111,3 +113,10 @@ def test_models_without_probabilities_have_no_log_loss(spark: SparkSession) -> N
         "affinity",
         "als",
     }
+
+
+def test_no_retriever_has_the_name_of_another_model() -> None:
+    """Both are keys of one map."""
+    every = RetrievalConfig(methods=dict.fromkeys(RETRIEVERS, 1.0))
+    assert len(every.score_columns) == len(RETRIEVERS)
+    assert not set(every.score_columns) & {*MODELS, "retrieval"}

@@ -123,16 +123,13 @@ def test_serving_computes_the_features_that_training_learnt_from(
     count = len(users)
     empty = pa.array([[]] * count, pa.list_(pa.int32()))
     (batch,) = (
-        histories.append_column("vector", pa.array([None] * count, pa.list_(pa.float32())))
-        .append_column("answered_activities", empty)
+        histories.append_column("answered_activities", empty)
         .append_column("outside_targets", empty)
         .combine_chunks()
         .to_batches()
     )
     width = len(ACTIVITIES)
-    live = LiveActivities(
-        items.side, np.zeros((width, 1), np.float32), np.zeros(width), np.full(width, -1)
-    )
+    live = LiveActivities(items.side, {}, {}, np.zeros(width), np.full(width, -1))
     (served,) = candidate_mapper(live, ["user_id"], NAMES, width)(iter([batch]))
     assert served.column("user_id").to_pylist() == users == ["idle", "u", "v", "w"]
     for user, candidates in zip(users, served.column("candidates").to_pylist(), strict=True):

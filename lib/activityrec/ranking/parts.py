@@ -21,8 +21,11 @@ class Order:
 
 def part_columns(config: Config) -> dict[str, str]:
     """Part to its column: the retrievers' scores, the rates of the user and of the type."""
-    retrievers = {name: f"{name}_score" for name in config.retrieval.weights}
-    return {**retrievers, "past_rate": "response_rate", "popularity": "type_response_rate"}
+    return {
+        **config.retrieval.score_columns,
+        "past_rate": "response_rate",
+        "popularity": "type_response_rate",
+    }
 
 
 def best_order(examples: DataFrame, config: Config) -> Order:

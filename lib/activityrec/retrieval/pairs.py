@@ -114,8 +114,8 @@ def pair_scores(
 
 
 def score_map(config: RetrievalConfig) -> Column:
-    """The score columns as one map by retriever."""
-    entries = [part for name in config.weights for part in (F.lit(name), F.col(f"{name}_score"))]
+    """The score columns as one map by retriever, under its name in metrics."""
+    entries = [part for n, c in config.score_columns.items() for part in (F.lit(n), F.col(c))]
     return F.create_map(*entries)
 
 
