@@ -114,8 +114,8 @@ def test_features_are_of_the_day_and_models_of_as_of(found: dict) -> None:
     # Money from before the day of the exposure: 3 and 5, not the 100 of that day.
     assert row["affinity"] == 8.0
     # 1 × 3 + 2 × 0.5 by the factors of as_of.
-    assert row["scores"] == {"als": 4.0}
-    assert found["v", "answered"]["scores"] == {"als": 0.0}
+    assert row["scores"]["als"] == 4.0
+    assert found["v", "answered"]["scores"]["als"] == 0.0
     assert row["popularity"] == pytest.approx(1 / 3)
     # One exposure of one user had closed, and it was answered.
     assert row["past_rate"] == 1.0
