@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import average_precision_score
 
-from activityrec.config import Config
+from activityrec.config import Config, RetrievalConfig
 from activityrec.ranking.parts import average_precisions, best_order
 from tests.ranking.shop import ranker_config
 
@@ -34,6 +34,7 @@ def test_a_part_that_orders_later_examples_better_takes_the_rankers_place(
     spark: SparkSession, planted_config: Config, misled: bool, column: str
 ) -> None:
     config = ranker_config(planted_config, "logistic", inputs={"bought": "bought"}, categorical=[])
+    config = config.model_copy(update={"retrieval": RetrievalConfig()})
     order = best_order(examples(spark, misled), config)
     assert order.column == column
     assert set(order.figures) == {
