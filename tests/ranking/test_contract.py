@@ -33,7 +33,14 @@ def later(spark: SparkSession) -> DataFrame:
     return spark.createDataFrame(example_rows(300, 4), SCHEMA).persist()
 
 
-@pytest.fixture(scope="module", params=SMALL)
+FAST = ("logistic", "random_forest")
+"""A linear method and one of trees for every run of the tests; make slow tries the others."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(m, marks=() if m in FAST else pytest.mark.slow) for m in SMALL],
+)
 def fit(request: pytest.FixtureRequest, learnt: DataFrame, planted_config: Config) -> Fit:
     if request.param == "xgboost" and find_spec("xgboost") is None:
         pytest.skip("an extra that is not installed")

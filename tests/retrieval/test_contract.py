@@ -29,7 +29,12 @@ PARAMETERS = RetrievalConfig.model_validate(
 COVERED = {"even": ["p0", "p2", "p4"], "odd": ["p1", "p3"], "unsold": ["p99"]}
 """New activities that nobody answered, and their products."""
 
-pytestmark = pytest.mark.parametrize("name", sorted(RETRIEVERS))
+FAST = ("als", "item_knn")
+"""One dense and one sparse retriever for every run of the tests; make slow tries the others."""
+pytestmark = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in FAST else pytest.mark.slow) for n in sorted(RETRIEVERS)],
+)
 
 
 def fit(name: str, what: Known) -> Vectors:

@@ -74,6 +74,7 @@ def test_without_examples_of_as_of_the_error_says_what_to_run(planted_run: Job) 
         closed_examples(early)
 
 
+@pytest.mark.slow
 def test_retrievers_are_fitted_once_for_equal_parameters(planted_run: Job) -> None:
     examples = closed_examples(planted_run).localCheckpoint()
     measure = Measure.of(planted_run, examples, rolling([SECOND], AS_OF), ["als"])
@@ -90,6 +91,7 @@ def test_retrievers_are_fitted_once_for_equal_parameters(planted_run: Job) -> No
     assert set(rows.columns) == set(examples.columns)
 
 
+@pytest.mark.slow
 def test_a_retriever_alone_is_measured_by_its_score(planted_run: Job) -> None:
     section = planted_run.config.tune.model_copy(update={"model": "history"})
     config = planted_run.config.model_copy(update={"tune": section})
@@ -106,6 +108,7 @@ def test_before_the_first_event_a_retriever_scores_0(planted_run: Job) -> None:
     assert {row["als_score"] for row in scores.collect()} == {0.0}
 
 
+@pytest.mark.slow
 def test_the_job_finds_a_better_ranker_and_writes_it_down(
     planted_run: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
