@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from activityrec.config import Config
+from activityrec.config import Config, RetrievalConfig
 from activityrec.features.history import History
 from activityrec.serving.candidates import Serving, scored_candidates, sides
 from tests.stand_ins import serving_of
@@ -74,7 +74,8 @@ def _history(spark: SparkSession) -> History:
 def serving(spark: SparkSession, planted_config: Config) -> Serving:
     """Five users, one of them known by an event only, without a ranker."""
     recommend = planted_config.recommend.model_copy(update={"planning_days": PLANNING_DAYS})
-    config = planted_config.model_copy(update={"recommend": recommend})
+    alone = {"recommend": recommend, "retrieval": RetrievalConfig()}
+    config = planted_config.model_copy(update=alone)
     vectors = {"anna": [0.0, 1.0], "bert": [1.0, 0.2]}
     return serving_of(_history(spark), config, vectors, VECTORS)
 
