@@ -84,7 +84,9 @@ def candidate_mapper(
                 user, activity = top(order, proposed(scores, order, mask, n), n)
                 for name, block in scores.items():
                     blocks[f"{name}_score"] = block
-                    blocks[f"{name}_rank"] = ranked(block) if ranks else np.full_like(block, np.nan)
+                    blocks[f"{name}_rank"] = (
+                        ranked(block) if ranks else np.broadcast_to(np.nan, block.shape)
+                    )
                 blocks["list_score"] = order
                 offsets = np.searchsorted(user, np.arange(rows.num_rows + 1)).astype(np.int32)
                 structs = pa.StructArray.from_arrays(
@@ -138,7 +140,7 @@ def proposed(scores: dict[str, Floats], order: Floats, mask: Mask, n: int) -> Ma
 def top(scores: Floats, mask: Mask, n: int) -> tuple[Ints, Ints]:
     """Row and column of the n best allowed cells of each row, best first, ties by column."""
     height, width = scores.shape
-    masked = np.where(mask, scores, -np.inf)
+    masked = scores if mask.all() else np.where(mask, scores, -np.inf)
     if n < width:
         columns = _best_columns(masked, n)
     else:
@@ -160,7 +162,7 @@ def _best_columns(scores: Floats, n: int) -> Ints:
     width = scores.shape[1]
     columns = np.argpartition(scores, width - n, axis=1)[:, width - n :]
     least = np.take_along_axis(scores, columns, axis=1).min(axis=1, keepdims=True)
-    tied = np.flatnonzero((scores >= least).sum(axis=1) > n)
+    tied = np.flatnonzero(np.count_nonzero(scores >= least, axis=1) > n)
     if len(tied):
         columns[tied] = np.argsort(-scores[tied], axis=1, kind="stable")[:, :n]
     return np.sort(columns, axis=1)

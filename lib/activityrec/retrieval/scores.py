@@ -117,6 +117,7 @@ def probabilities(scores: Floats, known: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _products(indices: pa.ListArray, vectors: pa.ListArray, side: ActivitySideVectors) -> Floats:
+    # Pages of zeros that nothing is written to cost nothing.
     scores = np.zeros((len(vectors), side.width))
     lengths = vectors.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     values = vectors.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
@@ -125,7 +126,10 @@ def _products(indices: pa.ListArray, vectors: pa.ListArray, side: ActivitySideVe
     if indices.null_count == len(indices):
         known = lengths > 0
         assert side.matrix is not None
-        scores[known] = values.reshape(known.sum(), -1) @ side.matrix
+        found: Floats = values.reshape(known.sum(), -1) @ side.matrix
+        if known.all():
+            return found
+        scores[known] = found
         return scores
     places = indices.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
     if side.matrix is not None:
