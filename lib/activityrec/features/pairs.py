@@ -1,7 +1,7 @@
 """Affinity of users and activities, from tables to Arrow batches and back."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -222,6 +222,20 @@ def _ragged(column: pa.ListArray) -> tuple[Ragged, dict[str, Floats]]:
     }
 
 
+def wanted_activities(pairs: DataFrame, activity_ids: Sequence[str]) -> DataFrame:
+    """snapshot_date, user_id and ``wanted``: the sorted places in ``activity_ids`` of the
+    activities of their pairs; pairs with others are left out."""
+    numbers = pairs.sparkSession.createDataFrame(
+        [(name, place) for place, name in enumerate(activity_ids)],
+        "activity_id STRING, activity_no INT",
+    )
+    return (
+        pairs.join(F.broadcast(numbers), on="activity_id", how="inner")
+        .groupBy(*KEY)
+        .agg(F.sort_array(F.collect_set("activity_no")).alias("wanted"))
+    )
+
+
 def pair_features(
     pairs: DataFrame, histories: DataFrame, side: ActivitySide, features: FeaturesConfig
 ) -> DataFrame:
@@ -234,15 +248,7 @@ def pair_features(
     histories
         As :func:`histories` gives them.
     """
-    numbers = pairs.sparkSession.createDataFrame(
-        [(name, place) for place, name in enumerate(side.activity_ids)],
-        "activity_id STRING, activity_no INT",
-    )
-    wanted = (
-        pairs.join(F.broadcast(numbers), on="activity_id", how="inner")
-        .groupBy(*KEY)
-        .agg(F.sort_array(F.collect_set("activity_no")).alias("wanted"))
-    )
+    wanted = wanted_activities(pairs, side.activity_ids)
     schema = ", ".join(f"{c.name} {c.type}" for c in user_activity_features(features).columns)
     names = [column.name for column in affinity_columns(features)]
     return histories.join(wanted, on=KEY, how="inner").mapInArrow(_mapper(side, names), schema)

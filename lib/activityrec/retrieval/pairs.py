@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from activityrec.config import RetrievalConfig
 from activityrec.features.affinity import Ints
+from activityrec.features.pairs import wanted_activities
 from activityrec.features.users import KEY
 from activityrec.retrieval.scores import ranks, score_block
 from activityrec.retrieval.sides import (
@@ -93,14 +94,8 @@ def pair_scores(
         The pairs with ``<name>_score`` (0 before the first fit, and for what it does not know)
         and ``<name>_rank`` for each retriever.
     """
-    numbers = pairs.sparkSession.createDataFrame(
-        [(name, place) for place, name in enumerate(when.activity_ids)],
-        "activity_id STRING, activity_no INT",
-    )
     wanted = (
-        pairs.join(F.broadcast(numbers), on="activity_id", how="inner")
-        .groupBy(*KEY)
-        .agg(F.sort_array(F.collect_set("activity_no")).alias("wanted"))
+        wanted_activities(pairs, when.activity_ids)
         .withColumn("fitted_date", last_fit(fits))
         .join(users_side(users, names), on=["fitted_date", "user_id"], how="left")
         .select(*KEY, "fitted_date", "wanted", *user_columns(names))

@@ -9,8 +9,8 @@ from activityrec.retrieval.protocol import Known, Vectors, interests, named_item
 def fit_history(known: Known, config: HistoryConfig) -> Vectors:
     """A user is the sparse vector of their interests, an item a one in its own place.
 
-    So an activity scores the mean interest in its products: people buy again what they bought,
-    which beats collaborative filtering wherever repeats count.
+    So an activity scores the interest in its products, added up or averaged by ``pooling``: people
+    buy again what they bought, which beats collaborative filtering wherever repeats count.
 
     Raises
     ------
