@@ -24,7 +24,7 @@ from activityrec.evaluation.exposures import later_exposures
 from activityrec.evaluation.metrics import exposure_metrics
 from activityrec.features.history import last_day, read_history
 from activityrec.job import Job, main
-from activityrec.ranking.calibration import calibrated, calibration_error
+from activityrec.ranking.calibration import Later, calibrated, calibration_error
 from activityrec.ranking.pipeline import fit_ranker, probabilities
 from activityrec.serving.load import load_serving
 from activityrec.tuning.measure import mean, ranker_metrics
@@ -57,7 +57,7 @@ def compare(job: Job) -> None:
             print("xgboost is not installed: left out")
             continue
         config = best_of(job, method, examples, windows)
-        model, found = calibrated(fit_ranker(examples, config), examples, config)
+        model, found = calibrated(fit_ranker(examples, config), Later(examples, config))
         scored = probabilities(model, later)
         error = calibration_error(scored)
         notes[method] = f"{found.decision} ({found.reason}), error {error:.3f} on the holdout"

@@ -13,7 +13,7 @@ from activityrec.features.history import before, between, first_day, read_histor
 from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import exposed_pairs
 from activityrec.job import Job, main
-from activityrec.ranking.calibration import calibrated
+from activityrec.ranking.calibration import Later, calibrated
 from activityrec.ranking.examples import examples
 from activityrec.ranking.parts import best_order
 from activityrec.ranking.pipeline import coefficients, fit_ranker, ranker_params, training_auc
@@ -138,8 +138,9 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
             f"{closed.count():,} exposures before {as_of}: run features at {as_of} first"
         )
     rows = lakehouse.read(table).where(f"as_of = '{as_of}'")
-    model, calibration = calibrated(fit_ranker(rows, config), rows, config)
-    order = best_order(rows, config)
+    later = Later(rows, config)
+    model, calibration = calibrated(fit_ranker(rows, config), later)
+    order = best_order(later)
     if order.column != "probability":
         log.warning("the ranker is worse than %s, which orders the lists", order.column)
     params = ranker_params(config) | {

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from activityrec.config import Config
 from activityrec.errors import StateError
-from activityrec.ranking.calibration import calibrated, calibration_error
+from activityrec.ranking.calibration import Later, calibrated, calibration_error
 from activityrec.ranking.pipeline import fit_ranker, probabilities
 from tests.ranking.shop import SCHEMA, example_rows, ranker_config
 
@@ -45,7 +45,7 @@ def test_what_is_off_is_corrected_and_saved_and_no_order_changes(
 ) -> None:
     config = ranker_config(planted_config, "naive_bayes", inputs=TWICE, categorical=[])
     model = fit_ranker(examples, config)
-    corrected, found = calibrated(model, examples, config)
+    corrected, found = calibrated(model, Later(examples, config))
     assert found.decision == "isotonic"
     assert found.figures["calibration_error"] > 0.12
     assert found.figures["calibration_error_after"] < found.figures["calibration_error_before"] / 2
@@ -59,7 +59,7 @@ def test_what_is_off_is_corrected_and_saved_and_no_order_changes(
 def test_what_is_right_stays_as_it_is(examples: DataFrame, planted_config: Config) -> None:
     config = ranker_config(planted_config, "logistic", calibration_limit=0.1)
     model = fit_ranker(examples, config)
-    same, found = calibrated(model, examples, config)
+    same, found = calibrated(model, Later(examples, config))
     assert same is model
     assert (found.decision, found.reason) == ("none", "the error is within the limit")
     assert found.figures["calibration_error"] < 0.1
@@ -76,11 +76,11 @@ def test_a_correction_that_does_not_help_later_is_left_out_unless_wanted(
     examples = spark.createDataFrame(rows, SCHEMA)
     config = ranker_config(planted_config, "logistic")
     model = fit_ranker(examples, config)
-    same, found = calibrated(model, examples, config)
+    same, found = calibrated(model, Later(examples, config))
     assert same is model
     assert (found.decision, found.reason) == ("none", "a correction does not help later")
     wanted = ranker_config(planted_config, "logistic", calibration="isotonic")
-    assert calibrated(model, examples, wanted)[1].decision == "isotonic"
+    assert calibrated(model, Later(examples, wanted))[1].decision == "isotonic"
 
 
 def test_examples_of_one_instant_cannot_be_cut_by_time(
@@ -91,9 +91,9 @@ def test_examples_of_one_instant_cannot_be_cut_by_time(
     examples = spark.createDataFrame(rows, SCHEMA)
     config = ranker_config(planted_config, "logistic")
     model = fit_ranker(examples, config)
-    assert calibrated(model, examples, config)[1].decision == "none"
+    assert calibrated(model, Later(examples, config))[1].decision == "none"
     wanted = ranker_config(planted_config, "logistic", calibration="isotonic")
     with pytest.raises(StateError, match=r"ranker\.calibration: isotonic cannot be learnt"):
-        calibrated(model, examples, wanted)
+        calibrated(model, Later(examples, wanted))
     unwanted = ranker_config(planted_config, "logistic", calibration="none")
-    assert calibrated(model, examples, unwanted)[1].figures == {}
+    assert calibrated(model, Later(examples, unwanted))[1].figures == {}

@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import average_precision_score
 
 from activityrec.config import Config, RetrievalConfig
+from activityrec.ranking.calibration import Later
 from activityrec.ranking.parts import average_precisions, best_order
 from tests.ranking.shop import ranker_config
 
@@ -35,14 +36,16 @@ def test_a_part_that_orders_later_examples_better_takes_the_rankers_place(
 ) -> None:
     config = ranker_config(planted_config, "logistic", inputs={"bought": "bought"}, categorical=[])
     config = config.model_copy(update={"retrieval": RetrievalConfig()})
-    order = best_order(examples(spark, misled), config)
+    order = best_order(Later(examples(spark, misled), config))
     assert order.column == column
     assert set(order.figures) == {
         "later_ap_ranker", "later_ap_als", "later_ap_past_rate", "later_ap_popularity"
     }  # fmt: skip
     trusted = config.ranker.model_copy(update={"beat_parts": False})
     assert (
-        best_order(examples(spark, misled), config.model_copy(update={"ranker": trusted})).column
+        best_order(
+            Later(examples(spark, misled), config.model_copy(update={"ranker": trusted}))
+        ).column
         == "probability"
     )
 

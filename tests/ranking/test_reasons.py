@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from activityrec.config import Config
 from activityrec.errors import ConfigError
-from activityrec.ranking.calibration import calibrated
+from activityrec.ranking.calibration import Later, calibrated
 from activityrec.ranking.groups import input_groups
 from activityrec.ranking.pipeline import coefficients, fit_ranker, probabilities
 from activityrec.ranking.reasons import reason_columns, with_reasons
@@ -90,7 +90,7 @@ def test_those_of_other_methods_point_the_way_of_the_planted_truth(
 def test_calibration_changes_no_reason(examples: DataFrame, planted_config: Config) -> None:
     config = ranker_config(planted_config, "logistic", calibration="isotonic")
     model = fit_ranker(examples, config)
-    corrected, _ = calibrated(model, examples, config)
+    corrected, _ = calibrated(model, Later(examples, config))
     few = examples.where("user_id < 'u0010'")
     assert _explained(few, corrected, config) == _explained(few, model, config)
 

@@ -5,6 +5,7 @@ before: a ranker's probabilities on its own examples say nothing.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pyspark.ml import PipelineModel
 from pyspark.ml.regression import IsotonicRegression, IsotonicRegressionModel
@@ -36,9 +37,27 @@ class Calibration:
     figures: dict[str, float] = field(default_factory=dict)
 
 
-def calibrated(
-    model: PipelineModel, examples: DataFrame, config: Config
-) -> tuple[PipelineModel, Calibration]:
+@dataclass(frozen=True)
+class Later:
+    """Later examples scored by a ranker that is fitted on earlier ones, made when asked for."""
+
+    examples: DataFrame
+    config: Config
+
+    @cached_property
+    def parts(self) -> list[DataFrame] | None:
+        """The examples before, in the first and in the second half of the last
+        ``ranker.calibration_share`` by time; None where one lacks answered or unanswered ones."""
+        return _parts(weighted(self.examples), self.config.ranker.calibration_share)
+
+    @cached_property
+    def early(self) -> PipelineModel:
+        """The ranker fitted on the first part."""
+        assert self.parts is not None
+        return fit_ranker(self.parts[0], self.config)
+
+
+def calibrated(model: PipelineModel, later: Later) -> tuple[PipelineModel, Calibration]:
     """``model`` with an isotonic regression as its last stage, where it is wanted and helps.
 
     The examples are cut by time into three parts, none of which knows a later one. A ranker is
@@ -52,18 +71,16 @@ def calibrated(
         ``ranker.calibration`` is ``isotonic`` and a part has no answered or no unanswered
         examples.
     """
+    config = later.config
     wanted = config.ranker.calibration
     if wanted == "none":
         return model, Calibration("none", "not wanted")
-    examples = weighted(examples)
-    parts = parts_by_time(examples, config.ranker.calibration_share)
-    if parts is None:
+    if later.parts is None:
         reason = "a part of the examples by time lacks answered or unanswered ones"
         if wanted == "isotonic":
             raise StateError(f"ranker.calibration: isotonic cannot be learnt: {reason}")
         return model, Calibration("none", reason)
-    first, second, third = parts
-    early = fit_ranker(first, config)
+    early, (_, second, third) = later.early, later.parts
     scored = early.transform(second.unionByName(third)).persist()
     error = calibration_error(probabilities(early, second.unionByName(third)))
     figures = {"calibration_error": error}
@@ -101,8 +118,7 @@ def calibration_error(scored: DataFrame) -> float:
     return float(row[0]) if row and row[0] is not None else 0.0
 
 
-def parts_by_time(examples: DataFrame, share: float) -> list[DataFrame] | None:
-    """The examples before, in the first and in the second half of the last ``share`` by time."""
+def _parts(examples: DataFrame, share: float) -> list[DataFrame] | None:
     seconds = examples.select(F.col("exposure_ts").cast("double").alias("at"))
     begin, middle = seconds.approxQuantile("at", [1 - share, 1 - share / 2], 0.001)
     at = F.col("exposure_ts").cast("double")

@@ -6,8 +6,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from activityrec.config import Config
-from activityrec.ranking.calibration import parts_by_time
-from activityrec.ranking.pipeline import fit_ranker, probabilities, weighted
+from activityrec.ranking.calibration import Later
+from activityrec.ranking.pipeline import probabilities, weighted
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,18 @@ def part_columns(config: Config) -> dict[str, str]:
     }
 
 
-def best_order(examples: DataFrame, config: Config) -> Order:
+def best_order(later: Later) -> Order:
     """Compare the ranker with its parts on the last examples by time.
 
     A ranker is fitted on the examples before the last ``ranker.calibration_share``, and scores
     these; a part that orders them better is to order the lists. Where there are too few examples
     to tell, the ranker does.
     """
-    parts = parts_by_time(examples, config.ranker.calibration_share)
-    if parts is None or not config.ranker.beat_parts:
+    if not later.config.ranker.beat_parts or later.parts is None:
         return Order()
-    first, second, third = parts
-    later = second.unionByName(third)
-    scored = probabilities(fit_ranker(first, config), later)
-    columns = {"ranker": "probability", **part_columns(config)}
+    _, second, third = later.parts
+    scored = probabilities(later.early, second.unionByName(third))
+    columns = {"ranker": "probability", **part_columns(later.config)}
     figures = average_precisions(scored, columns)
     best = max(columns, key=lambda name: figures[name])
     # At equal quality the ranker, which also says how likely a response is.
