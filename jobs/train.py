@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.errors import StateError
-from activityrec.features.history import before, between, first_day, read_history
+from activityrec.features.history import between, first_day, read_history
 from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import exposed_pairs
 from activityrec.job import Job, main
@@ -18,10 +18,9 @@ from activityrec.ranking.examples import examples
 from activityrec.ranking.parts import best_order
 from activityrec.ranking.pipeline import coefficients, fit_ranker, ranker_params, training_auc
 from activityrec.retrieval.activities import activity_vectors
-from activityrec.retrieval.interactions import interactions
-from activityrec.retrieval.numbers import number_ids
+from activityrec.retrieval.known import known_before
 from activityrec.retrieval.pairs import calendar, pair_scores
-from activityrec.retrieval.protocol import Known, Vectors
+from activityrec.retrieval.protocol import Vectors
 from activityrec.retrieval.registry import fit_dates, retrievers
 from activityrec.tracking import ORDERED_BY
 
@@ -49,19 +48,15 @@ def run(job: Job) -> dict[str, int]:
 def train_retrievers(job: Job, dates: list[date]) -> dict[str, int]:
     """Fit the retrievers as of each date; the last fit, of the whole history, is registered."""
     lakehouse, config = job.lakehouse, job.config
-    daily = lakehouse.read(tables.USER_DAILY)
     # Who and what is known at as_of covers every earlier day.
-    numbers = number_ids(interactions(daily, job.as_of, config.interactions))
-    read = lakehouse.read
-    clean = (read(tables.USERS), read(tables.PRODUCTS), read(tables.ACTIVITIES))
+    numbers = known_before(lakehouse, config, job.as_of).numbers
     written = {"user_vectors": 0, "item_vectors": 0}
     fits: list[tuple[date, str]] = []
     models: list[Transformer] = []
     for day in dates:
-        rows = interactions(daily, day, config.interactions)
-        if day != job.as_of and rows.isEmpty():
+        known = known_before(lakehouse, config, day, numbers)
+        if day != job.as_of and known.interactions.isEmpty():
             continue
-        known = Known(day, rows, numbers, daily.where(before("event_date", day)), *clean)
         for name, fit in retrievers(config.retrieval).items():
             vectors = fit(known)
             fits.append((day, name))
@@ -70,6 +65,7 @@ def train_retrievers(job: Job, dates: list[date]) -> dict[str, int]:
             if day == job.as_of and vectors.model is not None:
                 models.append(vectors.model)
             known.release()
+        known.interactions.unpersist()
     drop_others(job, dates, fits)
     params = {"half_life_days": config.interactions.half_life_days}
     for name in config.retrieval.weights:
@@ -102,11 +98,11 @@ def drop_others(job: Job, dates: list[date], fits: list[tuple[date, str]]) -> No
             job.lakehouse.replace(table, rows.limit(0), others)
 
 
-def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int]:
-    """Assemble the point-in-time training set and fit the ranker on it."""
-    lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
+def retrieval_scores(job: Job, closed: DataFrame, fits: list[date]) -> DataFrame:
+    """What the retrievers said of the exposures on their day."""
+    lakehouse, config = job.lakehouse, job.config
     known = F.col("fitted_date").isin(fits)
-    scores = pair_scores(
+    return pair_scores(
         exposed_pairs(closed),
         fits,
         lakehouse.read(tables.USER_VECTORS).where(known),
@@ -119,12 +115,17 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
         calendar(lakehouse.read(tables.ACTIVITIES), config.recommend.planning_days),
         list(config.retrieval.weights),
     )
+
+
+def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int]:
+    """Assemble the point-in-time training set and fit the ranker on it."""
+    lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
     learnt = examples(
         closed,
         lakehouse.read(tables.user_features(config)),
         lakehouse.read(tables.activity_features(config)),
         lakehouse.read(tables.user_activity_features(config.features)),
-        scores,
+        retrieval_scores(job, closed, fits),
     )
     table = tables.training_examples(config)
     count = lakehouse.replace(

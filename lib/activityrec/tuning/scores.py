@@ -10,27 +10,14 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import Config
-from activityrec.features.history import before
 from activityrec.job import Job
 from activityrec.retrieval.activities import activity_vectors
-from activityrec.retrieval.interactions import interactions
-from activityrec.retrieval.numbers import number_ids
+from activityrec.retrieval.known import known_before
 from activityrec.retrieval.pairs import calendar, pair_scores
-from activityrec.retrieval.protocol import Known
 from activityrec.retrieval.registry import RETRIEVERS, fit_dates
 from activityrec.tuning.windows import Window
 
 KEY = ["snapshot_date", "user_id", "activity_id"]
-
-
-def known_before(job: Job, config: Config, day: date) -> Known:
-    """What a retriever that is fitted on a day may learn from."""
-    read = job.lakehouse.read
-    daily = read(tables.USER_DAILY)
-    rows = interactions(daily, day, config.interactions).persist()
-    past = daily.where(before("event_date", day))
-    clean = (read(tables.USERS), read(tables.PRODUCTS), read(tables.ACTIVITIES))
-    return Known(day, rows, number_ids(rows), past, *clean)
 
 
 def fitted_scores(job: Job, config: Config, name: str, day: date, pairs: DataFrame) -> DataFrame:
@@ -47,7 +34,7 @@ def fitted_scores(job: Job, config: Config, name: str, day: date, pairs: DataFra
         These with ``<name>_score`` and ``<name>_rank``: 0 and a rank by it where there is
         nothing to learn from yet.
     """
-    known = known_before(job, config, day)
+    known = known_before(job.lakehouse, config, day)
     section = getattr(config.retrieval, name)
     marks = {"fitted_date": F.lit(day), "retriever": F.lit(name)}
     learnable = not known.interactions.isEmpty()
