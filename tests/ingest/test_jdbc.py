@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from activityrec import tables
 from activityrec.errors import SourceError
-from activityrec.lakehouse import Lakehouse
+from activityrec.ingest import write
 from tests.ingest.test_load import Shop, crashing
 
 pytestmark = pytest.mark.slow
@@ -132,7 +132,7 @@ def test_a_crash_before_the_commit_loads_the_same_range_again(
     insert(sql, "a", 2, "2024-05-01 11:00:00")
     insert(sql, "b", 2, "2024-05-01 11:00:00")
     with monkeypatch.context() as patch:
-        patch.setattr(Lakehouse, "merge", crashing(Lakehouse.merge, "before"))
+        patch.setattr(write, "write_refused", crashing(write.write_refused))
         with pytest.raises(RuntimeError, match="crashed here"):
             shop.load()
     insert(sql, "c", 3, "2024-05-01 12:00:00")
