@@ -8,27 +8,18 @@ on a tenth of the training part, drawn by film; then each retriever is fitted on
 """
 
 import argparse
-from datetime import date
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import SparkSession
+from split import Scores, Split
 
-from activityrec import tables
-from activityrec.config import RetrievalConfig
 from activityrec.job import set_up_logging
-from activityrec.retrieval.kernel import top
-from activityrec.retrieval.numbers import number_ids
-from activityrec.retrieval.protocol import Known
-from activityrec.retrieval.registry import RETRIEVERS
-from activityrec.retrieval.scores import ActivitySideVectors, blend, score_block
 from activityrec.session import get_spark
 
 ROOT = Path(__file__).resolve().parents[1]
-K = 10
-DAY = date(2000, 1, 1)
 SEEDS = (1, 2)
 GRID: list[tuple[str, dict]] = [
     ("popularity", {}),
@@ -40,77 +31,13 @@ GRID: list[tuple[str, dict]] = [
                                (64, 0.25, 0.2)]],
 ]  # fmt: skip
 BLENDS = [("ease", "als", weight) for weight in (0.25, 0.5, 0.75)]
-Scores = dict[str, np.ndarray]
-
-
-class Split:
-    """Some ratings to learn from, others to find."""
-
-    def __init__(self, spark: SparkSession, learnt: pd.DataFrame, hidden: pd.DataFrame) -> None:
-        self.spark = spark
-        self.users = np.sort(learnt["user"].unique())
-        self.films = np.sort(learnt["film"].unique())
-        hidden = hidden[hidden["user"].isin(self.users) & hidden["film"].isin(self.films)]
-        self.seen, self.relevant = self._cells(learnt), self._cells(hidden)
-        rows = spark.createDataFrame(
-            learnt.assign(item_kind="activity").rename(
-                columns={"user": "user_id", "film": "item_id", "rating": "weight"}
-            )[["user_id", "item_kind", "item_id", "weight"]]
-        ).persist()
-        empty = [tables.USER_DAILY, tables.USERS, tables.PRODUCTS, tables.ACTIVITIES]
-        others = [spark.createDataFrame([], table.row_type) for table in empty]
-        self.known = Known(DAY, rows, number_ids(rows), *others)
-
-    def _cells(self, rows: pd.DataFrame) -> np.ndarray:
-        cells = np.zeros((len(self.users), len(self.films)), dtype=bool)
-        cells[np.searchsorted(self.users, rows["user"]),
-              np.searchsorted(self.films, rows["film"])] = True  # fmt: skip
-        return cells
-
-    def scores(self, name: str, parameters: dict) -> np.ndarray:
-        """(users, films) by one retriever."""
-        section = getattr(RetrievalConfig(), name).model_copy(update=parameters)
-        vectors = RETRIEVERS[name](self.known, section)
-        items = vectors.items.toArrow().to_pylist()
-        place = {film: number for number, film in enumerate(self.films)}
-        side = ActivitySideVectors.of(
-            [(place[row["item_id"]], row["indices"], row["vector"]) for row in items],
-            len(self.films),
-        )
-        users = vectors.users.orderBy("user_id").toArrow().combine_chunks()
-        assert users.column("user_id").to_pylist() == self.users.tolist()
-        indices, values = (users.column(n).combine_chunks() for n in ("indices", "vector"))
-        block = score_block(indices, values, side)
-        self.spark.catalog.clearCache()
-        return block
-
-    def metrics(self, scores: np.ndarray) -> dict[str, float]:
-        """Averages over the users who have something to be found."""
-        users = self.relevant.any(axis=1)
-        rows, columns = top(scores[users], ~self.seen[users], K)
-        hits = np.zeros((users.sum(), K))
-        place = np.arange(len(rows)) - np.searchsorted(rows, rows)
-        hits[rows, place] = self.relevant[users][rows, columns]
-        many = self.relevant[users].sum(axis=1)
-        gain = 1 / np.log2(np.arange(K) + 2)
-        ideal = np.concatenate([[0], np.cumsum(gain)])[np.minimum(many, K)]
-        precision = np.cumsum(hits, axis=1) / np.arange(1, K + 1)
-        return {
-            "ndcg": float(np.mean(hits @ gain / ideal)),
-            "recall": float(np.mean(hits.sum(axis=1) / many)),
-            "map": float(np.mean((hits * precision).sum(axis=1) / many)),
-            "precision": float(hits.mean()),
-        }
-
-    def blended(self, scores: Scores, weights: dict[str, float]) -> np.ndarray:
-        return blend({name: scores[name] for name in weights}, weights, ~self.seen)
 
 
 def read(folder: Path, test_rows: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The training and the test part."""
     ratings = pd.read_csv(folder / "ml-100k.inter", sep="\t", dtype={0: str, 1: str})
-    ratings.columns = pd.Index(["user", "film", "rating", "at"])
-    ratings["rating"] = ratings["rating"].astype(float)
+    ratings.columns = pd.Index(["user", "item", "weight", "at"])
+    ratings["weight"] = ratings["weight"].astype(float)
     test = np.zeros(len(ratings), dtype=bool)
     test[np.loadtxt(test_rows, dtype=int) - 1] = True
     return ratings[~test], ratings[test]
@@ -119,7 +46,7 @@ def read(folder: Path, test_rows: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 def validation(spark: SparkSession, train: pd.DataFrame, seed: int) -> Split:
     """A tenth of each film's training ratings to be found from the others."""
     drawn = pd.Series(np.random.default_rng(seed).random(len(train)), index=train.index)
-    hidden = drawn.groupby(train["film"]).rank(pct=True) <= 0.1
+    hidden = drawn.groupby(train["item"]).rank(pct=True) <= 0.1
     return Split(spark, train[~hidden], train[hidden])
 
 
@@ -170,7 +97,7 @@ def main() -> None:
     for name, block in scores.items():
         values = split.metrics(block).values()
         print(f"{name:12s}", *[f"{value:13.4f}" for value in values], chosen[name], flush=True)
-    print(f"{len(split.users):,} users, {len(split.films):,} films, "
+    print(f"{len(split.users):,} users, {len(split.items):,} films, "
           f"{sum(chain(split.relevant.sum(axis=1))):,} to be found")  # fmt: skip
 
 
