@@ -166,10 +166,19 @@ def forget_users(spark: SparkSession, folder: Path, *users: str) -> dict[str, in
 @pytest.mark.parametrize(
     "properties, contracts",
     [
-        (None, list(ABOUT)),
-        (DELETION_VECTORS, [tables.EVENTS, tables.QUARANTINE, tables.USER_DAILY]),
+        pytest.param(None, list(ABOUT), marks=pytest.mark.slow, id="every table"),
+        pytest.param(
+            DELETION_VECTORS,
+            [tables.QUARANTINE, tables.USER_DAILY],
+            id="deletion vectors, change feed, checkpoints",
+        ),
+        pytest.param(
+            DELETION_VECTORS,
+            list(ABOUT),
+            marks=pytest.mark.slow,
+            id="every table with deletion vectors, change feed, checkpoints",
+        ),
     ],
-    ids=["as the contracts are", "deletion vectors, change feed, checkpoints"],
 )
 def test_who_is_forgotten_is_in_no_file(
     spark: SparkSession, tmp_path: Path, properties: str | None, contracts: list[Table]

@@ -225,6 +225,7 @@ def test_a_stage_that_fails_in_the_middle_puts_the_tables_back(
     assert Lakehouse(spark, load_config(path)).read(tables.USERS).count() == 1
 
 
+@pytest.mark.slow
 def test_ingest_run_twice_leaves_the_same_tables(
     spark: SparkSession, ingested: Path, run: Run
 ) -> None:

@@ -160,6 +160,7 @@ def test_popularity_is_frozen_with_the_ranker(planted_run: Job) -> None:
         assert row["popularity"] == pytest.approx(rates[row["activity_type"]])
 
 
+@pytest.mark.slow
 def test_a_stage_run_twice_gives_the_same_tables(planted_run: Job) -> None:
     """Of ingestion tests/jobs/test_errors.py asks the same."""
     made = [t for t in tables.all_tables(planted_run.config) if t.schema != "clean"]

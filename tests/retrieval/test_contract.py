@@ -29,7 +29,7 @@ PARAMETERS = RetrievalConfig.model_validate(
 COVERED = {"even": ["p0", "p2", "p4"], "odd": ["p1", "p3"], "unsold": ["p99"]}
 """New activities that nobody answered, and their products."""
 
-FAST = ("als", "item_knn")
+FAST = ("als", "history")
 """One dense and one sparse retriever for every run of the tests; make slow tries the others."""
 pytestmark = pytest.mark.parametrize(
     "name",

@@ -52,6 +52,7 @@ class Told:
         return rows.unionByName(rows.withColumn(time, later).where(later >= F.lit(AS_OF)))
 
 
+@pytest.mark.slow
 def test_nothing_of_as_of_or_later_is_read(planted_run: Job) -> None:
     told = replace(planted_run, lakehouse=Told(planted_run.lakehouse))
     before, after = closed_examples(planted_run), closed_examples(told)
