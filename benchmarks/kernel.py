@@ -22,6 +22,7 @@ from activityrec.features.affinity import ActivitySide, Ragged
 from activityrec.job import set_up_logging
 from activityrec.retrieval.kernel import LiveActivities, candidate_mapper
 from activityrec.retrieval.scores import ActivitySideVectors
+from activityrec.retrieval.spread import spread
 from activityrec.session import get_spark
 
 RANK = 64
@@ -71,7 +72,8 @@ def kernel(users: DataFrame, items: np.ndarray) -> DataFrame:
     )
     fields = "activity_id: STRING, als_score: DOUBLE, als_rank: DOUBLE, list_score: DOUBLE"
     schema = f"user_id INT, candidates ARRAY<STRUCT<{fields}>>"
-    found = users.mapInArrow(candidate_mapper(live, ["user_id"], [], K, ranks=False), schema)
+    mapper = candidate_mapper(spread(users.sparkSession, live), ["user_id"], [], K, ranks=False)
+    found = users.mapInArrow(mapper, schema)
     return found.select(
         "user_id", F.col("candidates.activity_id").cast("array<int>").alias("items")
     )

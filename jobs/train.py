@@ -18,10 +18,12 @@ from activityrec.ranking.examples import examples
 from activityrec.ranking.parts import best_order
 from activityrec.ranking.pipeline import coefficients, fit_ranker, ranker_params, training_auc
 from activityrec.retrieval.activities import activity_vectors
+from activityrec.retrieval.fits import fit_dates
 from activityrec.retrieval.known import known_before
 from activityrec.retrieval.pairs import calendar, pair_scores
 from activityrec.retrieval.protocol import Vectors
-from activityrec.retrieval.registry import fit_dates, retrievers
+from activityrec.retrieval.registry import retrievers
+from activityrec.retrieval.segments import with_segment, with_segments
 from activityrec.tracking import ORDERED_BY
 
 log = logging.getLogger("activityrec")
@@ -57,6 +59,11 @@ def train_retrievers(job: Job, dates: list[date]) -> dict[str, int]:
         known = known_before(lakehouse, config, day, numbers)
         if day != job.as_of and known.interactions.isEmpty():
             continue
+        known = with_segments(known, config)
+        if known.segments is not None:
+            segments = known.segments.withColumn("fitted_date", F.lit(day))
+            count = lakehouse.replace(tables.USER_SEGMENTS, segments, f"fitted_date = '{day}'")
+            written["user_segments"] = written.get("user_segments", 0) + count
         for name, fit in retrievers(config.retrieval).items():
             vectors = fit(known)
             fits.append((day, name))
@@ -99,10 +106,10 @@ def drop_others(job: Job, dates: list[date], fits: list[tuple[date, str]]) -> No
 
 
 def retrieval_scores(job: Job, closed: DataFrame, fits: list[date]) -> DataFrame:
-    """What the retrievers said of the exposures on their day."""
+    """What the retrievers said of the exposures on their day, and the user's segment then."""
     lakehouse, config = job.lakehouse, job.config
     known = F.col("fitted_date").isin(fits)
-    return pair_scores(
+    scores = pair_scores(
         exposed_pairs(closed),
         fits,
         lakehouse.read(tables.USER_VECTORS).where(known),
@@ -115,6 +122,10 @@ def retrieval_scores(job: Job, closed: DataFrame, fits: list[date]) -> DataFrame
         calendar(lakehouse.read(tables.ACTIVITIES), config.recommend.planning_days),
         list(config.retrieval.weights),
     )
+    segments = None
+    if config.retrieval.segments is not None:
+        segments = lakehouse.read(tables.USER_SEGMENTS).where(known)
+    return with_segment(scores, segments, fits)
 
 
 def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int]:

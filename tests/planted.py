@@ -173,7 +173,7 @@ def configuration() -> dict:
         },
         "retrieval": {
             "methods": {"als": 1.0, "history": 0.5},
-            "refit_days": 60,
+            "refit_days": 75,
             "als": {"rank": 4, "max_iter": 4, "blocks": 1},
         },
         "ranker": {"logistic": {"reg": 0.01}, "min_history_days": 25},

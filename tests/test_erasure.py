@@ -169,7 +169,7 @@ def forget_users(spark: SparkSession, folder: Path, *users: str) -> dict[str, in
         pytest.param(None, list(ABOUT), marks=pytest.mark.slow, id="every table"),
         pytest.param(
             DELETION_VECTORS,
-            [tables.QUARANTINE, tables.USER_DAILY],
+            [tables.USER_DAILY],
             id="deletion vectors, change feed, checkpoints",
         ),
         pytest.param(

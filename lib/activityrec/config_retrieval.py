@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from activityrec.config_base import Days, Section
 
@@ -77,10 +77,11 @@ class BayesConfig(Section):
 
 
 class SegmentsConfig(Section):
-    """Groups of users who do similar things, by MLlib's KMeans.
+    """Groups of users who do similar things, by MLlib's KMeans; ``segments: {}`` turns them on.
 
-    Of ``sizes`` that with the best silhouette is taken. ``categories``: how many of the most
-    bought ones are looked at beside the event types.
+    Of ``sizes`` that with the best silhouette is taken; with one size the segments of all fits
+    mean about the same. ``categories``: how many of the most bought ones are looked at beside the
+    event types.
     """
 
     sizes: list[Annotated[int, Field(ge=2)]] = [4, 8, 12]
@@ -90,10 +91,9 @@ class SegmentsConfig(Section):
 
 
 class PopularityConfig(Section):
-    """What most users do, overall or in the user's segment."""
+    """What most users do, overall or in the user's segment (needs ``retrieval.segments``)."""
 
     by_segment: bool = False
-    segments: SegmentsConfig = SegmentsConfig()
     pooling: Pooling = "sum"
 
 
@@ -103,6 +103,7 @@ class RetrievalConfig(Section):
     ``methods`` maps each to its weight in the order of lists where no ranker orders them: scores
     are standardised for each user before they are added. All are fitted at ``as_of`` and every
     ``refit_days`` before it, so that each exposure is scored by a fit that did not know it.
+    ``segments``: users in groups, a column of examples and candidates; none by default.
     ``own_prior``: an activity that n users interacted with weighs its own vector by n and that
     pooled from its products by this.
     """
@@ -110,6 +111,7 @@ class RetrievalConfig(Section):
     methods: dict[RetrieverName, Weight] = Field(default={"als": 1.0}, min_length=1)
     refit_days: Days = 60
     own_prior: Annotated[float, Field(ge=0)] = 50.0
+    segments: SegmentsConfig | None = None
     als: AlsConfig = AlsConfig()
     item_knn: ItemKnnConfig = ItemKnnConfig()
     ease: EaseConfig = EaseConfig()
@@ -117,6 +119,12 @@ class RetrievalConfig(Section):
     content: ContentConfig = ContentConfig()
     bayes: BayesConfig = BayesConfig()
     popularity: PopularityConfig = PopularityConfig()
+
+    @model_validator(mode="after")
+    def _has_segments(self) -> "RetrievalConfig":
+        if self.popularity.by_segment and self.segments is None:
+            raise ValueError("popularity.by_segment needs segments; `segments: {}` has defaults")
+        return self
 
     @property
     def weights(self) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Affinities by hand, and the same ones in training as in serving."""
 
+import pickle
 from datetime import date, timedelta
 
 import numpy as np
@@ -17,6 +18,7 @@ from activityrec.features.pairs import (
     pair_features,
 )
 from activityrec.retrieval.kernel import LiveActivities, candidate_mapper
+from activityrec.retrieval.spread import Spread
 from activityrec.tables import affinity_columns
 
 DAY = date(2024, 5, 1)
@@ -130,7 +132,9 @@ def test_serving_computes_the_features_that_training_learnt_from(
     )
     width = len(ACTIVITIES)
     live = LiveActivities(items.side, {}, {}, np.zeros(width), np.full(width, -1))
-    (served,) = candidate_mapper(live, ["user_id"], NAMES, width)(iter([batch]))
+    (served,) = candidate_mapper(Spread(pickle.dumps(live)), ["user_id"], NAMES, width)(
+        iter([batch])
+    )
     assert served.column("user_id").to_pylist() == users == ["idle", "u", "v", "w"]
     for user, candidates in zip(users, served.column("candidates").to_pylist(), strict=True):
         assert [c["activity_id"] for c in candidates] == ACTIVITIES

@@ -139,6 +139,7 @@ def test_an_expression_that_fails_on_a_row_is_named(shop: Shop) -> None:
     assert "try_ function" in message and "\n" not in message
 
 
+@pytest.mark.slow
 def test_a_delta_table_is_followed_with_its_changes(shop: Shop) -> None:
     path = str(shop.folder / "source")
     shop.spark.sql(

@@ -204,6 +204,7 @@ def test_a_full_source_replaces_its_own_rows_and_no_others(shop: Shop) -> None:
     assert sorted(shop.amounts()) == ["b", "d", "o"]
 
 
+@pytest.mark.slow
 def test_what_is_committed_stays_and_tables_made_anew_and_lost_progress_lose_no_row(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,13 +19,15 @@ from tests.planted import AS_OF
 
 
 @pytest.mark.slow
-def test_a_ranker_is_learnt_from_responses_where_there_are_no_exposures(
+def test_a_ranker_is_learnt_from_responses_and_segments_where_there_are_no_exposures(
     spark: SparkSession, planted: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "shop"
     shutil.copytree(planted, folder, ignore=shutil.ignore_patterns("lakehouse", "mlflow*"))
     raw = yaml.safe_load((folder / "planted.yaml").read_text())
     del raw["sources"]["exposures"]
+    raw["retrieval"]["segments"] = {"sizes": [2]}
+    raw["ranker"]["categorical"] = ["segment"]
     (folder / "planted.yaml").write_text(yaml.safe_dump(raw))
     job = open_job(spark, load_config(folder / "planted.yaml"), AS_OF)
     stages = [(s.__name__, s.run) for s in (ingest, features, train, recommend, evaluate)]
@@ -35,6 +37,8 @@ def test_a_ranker_is_learnt_from_responses_where_there_are_no_exposures(
     found = {row["label"]: row for row in examples.groupBy("label").avg("weight").collect()}
     assert set(found) == {0, 1}
     assert found[1]["avg(weight)"] == 1
+    late = examples.where(f"snapshot_date > DATE'{AS_OF}' - INTERVAL 30 DAYS")
+    assert {row["segment"] for row in late.select("segment").distinct().collect()} == {"0", "1"}
     lists = job.lakehouse.read(tables.RECOMMENDATIONS)
     assert lists.where("probability IS NULL OR size(reasons) = 0").isEmpty()
     auc = job.lakehouse.read(tables.METRICS).where("model = 'ranker' AND metric = 'auc'")

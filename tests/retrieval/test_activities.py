@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from activityrec import tables
 from activityrec.retrieval.activities import activity_vectors
-from activityrec.retrieval.registry import fit_dates
+from activityrec.retrieval.fits import fit_dates
 
 DAY = date(2024, 3, 1)
 ITEM_VECTORS = tables.ITEM_VECTORS.row_type

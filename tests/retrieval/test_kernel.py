@@ -1,7 +1,10 @@
 """The kernel: sparse products, masks and the best cells of each row."""
 
+import pickle
+
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from activityrec.features.affinity import ActivitySide, Ragged, sparse_products
 from activityrec.retrieval.kernel import (
@@ -12,6 +15,7 @@ from activityrec.retrieval.kernel import (
     top,
 )
 from activityrec.retrieval.scores import ActivitySideVectors
+from activityrec.retrieval.spread import Spread
 
 RANDOM = np.random.default_rng(5)
 
@@ -50,11 +54,14 @@ def test_top_breaks_ties_by_column_and_never_returns_a_masked_cell() -> None:
     assert len(rows) == 7
 
 
-def test_top_is_that_of_a_full_sort() -> None:
-    scores = RANDOM.integers(0, 6, size=(200, 30)).astype(float)
-    scores[:100] += RANDOM.random((100, 30))
+@pytest.mark.parametrize("tied", [0, 3, 100, 200])
+@pytest.mark.parametrize("width", [30, 403])
+def test_top_is_that_of_a_full_sort(width: int, tied: int) -> None:
+    scores = RANDOM.integers(0, 6, size=(200, width)).astype(float)
+    scores[tied:] += RANDOM.random((200 - tied, width))
     mask = RANDOM.random(scores.shape) < 0.7
     mask[5] = False
+    mask[7, 2:] = False
     for n in (1, 4, 29, 30, 50):
         order = np.argsort(np.where(mask, -scores, np.inf), axis=1, kind="stable")[:, :n]
         wanted = [(r, c) for r, row in enumerate(order) for c in row if mask[r, c]]
@@ -118,7 +125,8 @@ def test_a_slice_of_a_batch_is_masked_by_its_own_rows() -> None:
 
 
 def test_candidates_are_best_first_and_unknown_users_get_the_popular_ones() -> None:
-    (batch,) = candidate_mapper(_live(), ["user_id"], [], 2)(iter([_users()]))
+    live = Spread(pickle.dumps(_live()))
+    (batch,) = candidate_mapper(live, ["user_id"], [], 2)(iter([_users()]))
     found = dict(zip(batch.column("user_id").to_pylist(), batch.column("candidates"), strict=True))
     names = {user: [c["activity_id"] for c in rows.as_py()] for user, rows in found.items()}
     assert names == {

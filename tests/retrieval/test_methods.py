@@ -1,6 +1,7 @@
 """What each retriever computes, by hand."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from pyspark.sql import functions as F
 from activityrec.config import (
     AlsConfig,
     BayesConfig,
+    Config,
     ContentConfig,
     EaseConfig,
     HistoryConfig,
     ItemKnnConfig,
     PopularityConfig,
+    RetrievalConfig,
     SegmentsConfig,
 )
 from activityrec.errors import ConfigError, StateError
@@ -28,7 +31,7 @@ from activityrec.retrieval.methods.item_knn import fit_item_knn
 from activityrec.retrieval.methods.popularity import fit_popularity
 from activityrec.retrieval.protocol import Vectors
 from activityrec.retrieval.scores import probabilities
-from activityrec.retrieval.segments import fit_segments
+from activityrec.retrieval.segments import fit_segments, with_segment, with_segments
 from tests.retrieval.boards import DAY, Rows, known
 
 BOUGHT: Rows = [
@@ -220,7 +223,7 @@ def test_als_over_activities_alone_cannot_score_a_new_one_and_the_blend_can(
 
 
 def test_popularity_is_the_share_of_all_weight_or_of_that_of_the_segment(
-    spark: SparkSession,
+    spark: SparkSession, planted_config: Config
 ) -> None:
     rows: Rows = [(f"u{n:02d}", "product", f"p{n % 2}", 2.0) for n in range(12)]
     rows += [("u00", "activity", "a0", 1.0)]
@@ -229,9 +232,10 @@ def test_popularity_is_the_share_of_all_weight_or_of_that_of_the_segment(
         "a0": {0: pytest.approx(1 / 25)}, "p0": {0: pytest.approx(12 / 25)},
         "p1": {0: pytest.approx(12 / 25)},
     }  # fmt: skip
-    segments = SegmentsConfig(sizes=[2, 5])
-    config = PopularityConfig(by_segment=True, segments=segments)
-    vectors = fit_popularity(known(spark, rows), config)
+    retrieval = {"segments": {"sizes": [2, 5]}, "popularity": {"by_segment": True}}
+    config = planted_config.model_copy(update={"retrieval": RetrievalConfig(**retrieval)})
+    apart = with_segments(known(spark, rows), config)
+    vectors = fit_popularity(apart, config.retrieval.popularity)
     users, items = places(vectors.users, "user_id"), places(vectors.items, "item_id")
     assert dot(users["u02"], items["p0"]) > dot(users["u03"], items["p0"]) == 0
     assert dot(users["u03"], items["p1"]) == pytest.approx(1)
@@ -249,3 +253,41 @@ def test_the_number_of_segments_is_that_which_tells_them_apart(spark: SparkSessi
     assert by_kind[0] != by_kind[1]
     alone = fit_segments(known(spark, rows[:1]), SegmentsConfig()).collect()
     assert [tuple(row) for row in alone] == [("u00", 0)]
+
+
+def test_segments_are_in_the_order_of_what_their_users_do(spark: SparkSession) -> None:
+    board = known(spark, [(f"u{n:02d}", "product", f"p{n % 2}", 1.0) for n in range(12)])
+    daily = board.interactions.withColumns(
+        {
+            "event_type": F.lit("view"),
+            # Those with an even number do a lot.
+            "events": F.when(F.substring("user_id", 3, 1) % 2 == 0, 90).otherwise(1),
+        }
+    )
+    found = fit_segments(replace(board, daily=daily), SegmentsConfig(sizes=[2], categories=0))
+    for row in found.collect():
+        assert row["segment"] == (int(row["user_id"][1:]) % 2 == 0)
+
+
+def test_the_segment_of_an_example_is_that_of_the_last_fit_before_it(spark: SparkSession) -> None:
+    first, second = date(2024, 3, 1), date(2024, 4, 1)
+    segments = spark.createDataFrame(
+        [(first, "u", 0), (second, "u", 1), (second, "new", 2)],
+        "fitted_date DATE, user_id STRING, segment INT",
+    )
+    days = [date(2024, 2, 1), date(2024, 3, 31), second, date(2024, 5, 1)]
+    rows = spark.createDataFrame(
+        [(day, user) for day in days for user in ("u", "new")], "snapshot_date DATE, user_id STRING"
+    )
+    found = with_segment(rows, segments, [first, second]).collect()
+    by_user = {
+        user: [row["segment"] for row in sorted(found) if row["user_id"] == user]
+        for user in ("u", "new")
+    }
+    assert by_user == {"u": [None, "0", "1", "1"], "new": [None, None, "2", "2"]}
+    assert with_segment(rows, None, [first]) is rows
+
+
+def test_popularity_by_segment_needs_segments() -> None:
+    with pytest.raises(ValueError, match="by_segment needs segments"):
+        RetrievalConfig.model_validate({"popularity": {"by_segment": True}})

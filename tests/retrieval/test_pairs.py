@@ -7,7 +7,8 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from activityrec import tables
-from activityrec.retrieval.pairs import calendar, last_fit, pair_scores
+from activityrec.retrieval.fits import last_fit
+from activityrec.retrieval.pairs import calendar, pair_scores
 
 MARCH, APRIL = date(2024, 3, 1), date(2024, 4, 1)
 FITS = [APRIL, MARCH]

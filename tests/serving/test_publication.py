@@ -108,6 +108,7 @@ def test_readers_see_the_latest_publication_alone(lakehouse: Lakehouse) -> None:
     assert spark.table("current_publication").first()["users"] == 2
 
 
+@pytest.mark.slow
 def test_the_current_run_has_one_row_which_is_replaced_if_it_was_made_again(
     lakehouse: Lakehouse,
 ) -> None:

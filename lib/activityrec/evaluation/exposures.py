@@ -13,6 +13,7 @@ from activityrec.features.snapshots import Snapshots, exposed_pairs
 from activityrec.ranking.examples import examples
 from activityrec.ranking.pipeline import probabilities
 from activityrec.retrieval.pairs import calendar, pair_scores, score_map
+from activityrec.retrieval.segments import with_segment
 from activityrec.serving.candidates import Serving
 
 
@@ -70,17 +71,18 @@ def later_exposures(serving: Serving, full: History) -> DataFrame:
     snapshots = Snapshots(
         population(later), full, daily, known, serving.snapshots.log_start, config
     )
+    scores = pair_scores(
+        exposed_pairs(later),
+        [serving.fitted],
+        serving.user_vectors,
+        serving.activity_vectors,
+        calendar(full.activities, config.recommend.planning_days),
+        list(config.retrieval.weights),
+    )
     return examples(
         later,
         snapshots.users(),
         snapshots.activities(),
         snapshots.pairs(exposed_pairs(later)),
-        pair_scores(
-            exposed_pairs(later),
-            [serving.fitted],
-            serving.user_vectors,
-            serving.activity_vectors,
-            calendar(full.activities, config.recommend.planning_days),
-            list(config.retrieval.weights),
-        ),
+        with_segment(scores, serving.segments, [serving.fitted]),
     )

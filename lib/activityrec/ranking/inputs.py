@@ -24,7 +24,7 @@ def input_columns(config: Config) -> dict[str, str]:
 
 def one_hot_columns(config: Config) -> list[str]:
     """The columns that are encoded one-hot: those of the configuration and, beside the default
-    inputs, those of all declared attributes."""
+    inputs, those of all declared attributes and the segment."""
     columns = list(config.ranker.categorical)
     if not config.ranker.inputs:
         columns += [
@@ -32,6 +32,7 @@ def one_hot_columns(config: Config) -> list[str]:
             for table in _TABLES
             for name in getattr(config.attributes, table)
         ]
+        columns += ["segment"] if config.retrieval.segments is not None else []
     return list(dict.fromkeys(columns))
 
 

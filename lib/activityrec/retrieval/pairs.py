@@ -13,6 +13,7 @@ from activityrec.config import RetrievalConfig
 from activityrec.features.affinity import Ints
 from activityrec.features.pairs import wanted_activities
 from activityrec.features.users import KEY
+from activityrec.retrieval.fits import last_fit
 from activityrec.retrieval.scores import ranks, score_block
 from activityrec.retrieval.sides import (
     Sides,
@@ -22,6 +23,7 @@ from activityrec.retrieval.sides import (
     user_columns,
     users_side,
 )
+from activityrec.retrieval.spread import Spread, spread
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -65,12 +67,6 @@ def _first_day_from(instant: str) -> Column:
     return F.unix_date(F.to_date(F.col(instant) - F.expr("INTERVAL 1 MICROSECOND"))) + 1
 
 
-def last_fit(fits: Sequence[date]) -> Column:
-    """Column: the last of ``fits`` at or before ``snapshot_date``; NULL before the first."""
-    known = [F.when(F.lit(day) <= F.col("snapshot_date"), F.lit(day)) for day in sorted(fits)]
-    return F.array_max(F.array(*known)) if known else F.lit(None).cast("date")
-
-
 def pair_scores(
     pairs: DataFrame,
     fits: Sequence[date],
@@ -105,7 +101,8 @@ def pair_scores(
     sides = activity_sides(activities, when.activity_ids, names)
     columns = [f"{name}_{part} DOUBLE" for name in names for part in ("score", "rank")]
     schema = ", ".join(["snapshot_date DATE, user_id STRING, activity_id STRING", *columns])
-    return wanted.mapInArrow(_mapper(sides, when, list(names)), schema)
+    mapper = _mapper(spread(pairs.sparkSession, sides), when, list(names))
+    return wanted.mapInArrow(mapper, schema)
 
 
 def score_map(config: RetrievalConfig) -> Column:
@@ -115,9 +112,10 @@ def score_map(config: RetrievalConfig) -> Column:
 
 
 def _mapper(
-    sides: dict[date, Sides], when: Calendar, names: list[str]
+    spread_sides: Spread[dict[date, Sides]], when: Calendar, names: list[str]
 ) -> Callable[[Batches], Batches]:
     def compute(batches: Batches) -> Batches:
+        sides = spread_sides.value()
         for batch in batches:
             days = batch.column("snapshot_date").cast(pa.int32()).to_numpy()
             edges = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))

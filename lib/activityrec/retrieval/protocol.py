@@ -45,6 +45,8 @@ class Known:
         ``features.user_daily`` before the day.
     users, products, activities
         The clean tables: who users are, and what there is and is planned.
+    segments
+        user_id, segment, see :mod:`activityrec.retrieval.segments`; None where none are wanted.
     """
 
     day: date
@@ -54,6 +56,7 @@ class Known:
     users: DataFrame
     products: DataFrame
     activities: DataFrame
+    segments: DataFrame | None = None
     kept: list[DataFrame] = field(default_factory=list)
 
     def keep(self, rows: DataFrame) -> DataFrame:

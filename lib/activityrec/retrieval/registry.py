@@ -1,7 +1,6 @@
 """The retrievers by the name that the configuration gives them."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
 from functools import partial
 
 from activityrec.config import RetrievalConfig
@@ -24,15 +23,6 @@ RETRIEVERS: dict[str, Fit] = {
     "item_knn": fit_item_knn,
     "popularity": fit_popularity,
 }
-
-
-def fit_dates(as_of: date, first_exposure: date | None, refit_days: int) -> list[date]:
-    """The days at which retrievers are fitted: ``as_of``, and every ``refit_days`` back from it
-    until the first exposure that is learnt from has a fit before it; earliest first."""
-    dates = [as_of]
-    while first_exposure is not None and dates[-1] > first_exposure:
-        dates.append(dates[-1] - timedelta(days=refit_days))
-    return dates[::-1]
 
 
 def retrievers(config: RetrievalConfig) -> dict[str, Callable[[Known], Vectors]]:

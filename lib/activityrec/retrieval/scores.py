@@ -15,7 +15,7 @@ BLOCK_CELLS = 4_000_000
 
 @dataclass(frozen=True)
 class ActivitySideVectors:
-    """One retriever's vectors of the activities, small enough to go to every worker.
+    """One retriever's vectors of the activities, for every worker.
 
     Attributes
     ----------

@@ -19,6 +19,7 @@ from activityrec.ingest.horizon import live_activities
 from activityrec.ranking.pipeline import probabilities
 from activityrec.retrieval.kernel import LiveActivities, candidate_fields, candidate_mapper
 from activityrec.retrieval.sides import activity_sides, no_sides, users_side
+from activityrec.retrieval.spread import spread
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Serving:
         The vectors of that fit.
     ranker
         The fitted pipeline; None where the data have no exposures.
+    segments
+        ``features.user_segments`` of that fit; None where the configuration has none.
     ordered_by
         With a ranker the column that orders the lists: its probability, or a part that beats it.
     """
@@ -54,6 +57,7 @@ class Serving:
     item_vectors: DataFrame
     activity_vectors: DataFrame
     ranker: PipelineModel | None
+    segments: DataFrame | None = None
     ordered_by: str = "probability"
 
     def only(self, users: DataFrame) -> "Serving":
@@ -109,7 +113,8 @@ def scored_candidates(serving: Serving, sides: Sides) -> DataFrame:
             f"candidates ARRAY<STRUCT<activity_id: STRING, {fields}>>",
         ]
     )
-    mapper = candidate_mapper(sides.live, passed, affinities, serving.config.recommend.candidates)
+    live = spread(users.sparkSession, sides.live)
+    mapper = candidate_mapper(live, passed, affinities, serving.config.recommend.candidates)
     candidates = (
         users.mapInArrow(mapper, schema)
         .select(*passed, F.inline("candidates"))

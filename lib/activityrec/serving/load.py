@@ -14,6 +14,7 @@ from activityrec.job import Job
 from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.fold_in import fold_in
 from activityrec.retrieval.interactions import interactions
+from activityrec.retrieval.segments import with_segment
 from activityrec.serving.candidates import Serving
 from activityrec.tracking import ORDERED_BY, Champion
 
@@ -40,6 +41,9 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
             "run features at it first"
         )
     fitted = F.col("fitted_date") == F.lit(retrieval.as_of)
+    segments = None
+    if config.retrieval.segments is not None:
+        segments = lakehouse.read(tables.USER_SEGMENTS).where(fitted)
     item_vectors = lakehouse.read(tables.ITEM_VECTORS).where(fitted)
     if item_vectors.isEmpty():
         raise StateError(
@@ -59,7 +63,7 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
             first_day(history.events),
             config,
         ),
-        users=users,
+        users=with_segment(users, segments, [retrieval.as_of]),
         activities=lakehouse.read(tables.activity_features(config)).where(snapshot),
         user_vectors=_with_new_users(
             lakehouse.read(tables.USER_VECTORS).where(fitted), item_vectors, job, retrieval.as_of
@@ -71,6 +75,7 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
             config.retrieval.own_prior,
             config.retrieval.summed,
         ),
+        segments=segments,
         ranker=ranker.model if ranker else None,
         ordered_by=ranker.tags.get(ORDERED_BY, "probability") if ranker else "list_score",
     )

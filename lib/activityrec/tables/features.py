@@ -198,9 +198,26 @@ ITEM_VECTORS = Table(
 )  # fmt: skip
 
 
+USER_SEGMENTS = Table(
+    "features",
+    "user_segments",
+    "Segments of users, where the configuration has any, by the day at which they were fitted.",
+    (
+        _FITTED,
+        USER_ID,
+        Column("segment", "INT", "0, 1, ...: the more its users do, the higher", True),
+    ),
+    key=("fitted_date", "user_id"),
+    cluster_by=("fitted_date",),
+)
+
+
 def retrieval_columns(config: RetrievalConfig) -> tuple[Column, ...]:
-    """What each retriever says of a pair."""
+    """What each retriever says of a pair, and the user's segment."""
     columns = []
+    if config.segments is not None:
+        text = "segment of the user by the last fit before; NULL: it does not know the user"
+        columns.append(Column("segment", "STRING", text))
     for name in config.weights:
         score = f"score by the last {name} fitted before; 0: it does not know the user or activity"
         rank = "place by it among the activities of the day, from 1; ties share their mean"

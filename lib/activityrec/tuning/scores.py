@@ -12,9 +12,11 @@ from activityrec import tables
 from activityrec.config import Config
 from activityrec.job import Job
 from activityrec.retrieval.activities import activity_vectors
+from activityrec.retrieval.fits import fit_dates
 from activityrec.retrieval.known import known_before
 from activityrec.retrieval.pairs import calendar, pair_scores
-from activityrec.retrieval.registry import RETRIEVERS, fit_dates
+from activityrec.retrieval.registry import RETRIEVERS
+from activityrec.retrieval.segments import with_segments
 from activityrec.tuning.windows import Window
 
 KEY = ["snapshot_date", "user_id", "activity_id"]
@@ -39,6 +41,8 @@ def fitted_scores(job: Job, config: Config, name: str, day: date, pairs: DataFra
     marks = {"fitted_date": F.lit(day), "retriever": F.lit(name)}
     learnable = not known.interactions.isEmpty()
     if learnable:
+        if name == "popularity":
+            known = with_segments(known, config)
         vectors = RETRIEVERS[name](known, section)
         users, items = (rows.withColumns(marks) for rows in (vectors.users, vectors.items))
     else:

@@ -4,7 +4,6 @@ from pyspark.sql import functions as F
 
 from activityrec.config import PopularityConfig
 from activityrec.retrieval.protocol import Known, Vectors, named_items
-from activityrec.retrieval.segments import fit_segments
 
 
 def fit_popularity(known: Known, config: PopularityConfig) -> Vectors:
@@ -22,7 +21,8 @@ def fit_popularity(known: Known, config: PopularityConfig) -> Vectors:
     if not config.by_segment:
         segments = known.numbers.users.select("user_id", F.lit(0).alias("segment"))
     else:
-        segments = fit_segments(known, config.segments)
+        assert known.segments is not None, "the configuration has segments"
+        segments = known.segments
     of_user = known.numbers.users.join(segments, on="user_id", how="inner").select(
         F.col("user_id_no").alias("user"), "user_id", "segment"
     )
