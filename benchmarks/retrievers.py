@@ -18,12 +18,14 @@ from datetime import date
 from functools import reduce
 
 from choose_parameters import windows_of
-from intervals import bounds, draws, holdout, report
+from intervals import BOOTSTRAP, cell, holdout, report
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.evaluation.baselines import affinity_amount, with_popularity
+from activityrec.evaluation.draws import summarised
+from activityrec.evaluation.lists import list_draws, list_hits
 from activityrec.job import Job, main
 from activityrec.ranking.pipeline import probabilities
 from activityrec.retrieval.registry import RETRIEVERS
@@ -128,27 +130,18 @@ def recall(lists: DataFrame) -> None:
     best_first = Window.partitionBy("model", "user_id").orderBy(
         F.desc("score"), F.xxhash64(F.lit(2), "user_id", "activity_id")
     )
-    placed = lists.withColumn("place", F.row_number().over(best_first))
-    found = [
-        (F.sum(F.when(F.col("place") <= k, F.col("label"))) / F.sum("label")).alias(f"{k}")
-        for k in FIRST
-    ]
-    by_user = placed.groupBy("model", "user_id").agg(*found).unpivot(
-        ["model", "user_id"], [f"{k}" for k in FIRST], "k", "value"
-    ).persist()  # fmt: skip
-    values = by_user.groupBy("model", "k").agg(F.avg("value").alias("value"))
-    share = (F.sum(F.col("times") * F.col("value")) / F.sum("times")).alias("value")
-    by_draw = draws(by_user).groupBy("model", "k", "draw").agg(share)
-    both = values.join(bounds(by_draw, "model", "k"), on=["model", "k"], how="inner").collect()
-    users = lists.select("user_id").distinct().count()
-    count = lists.select("activity_id").distinct().count()
-    print(f"\n{users} users, {count} new activities\n| method |", end="")
-    print("", " | ".join(f"recall@{k}" for k in FIRST), "|\n" + "|---" * (len(FIRST) + 1) + "|")
-    cells = {(row["model"], row["k"]): row for row in both}
-    for model in sorted({row["model"] for row in both}):
-        row = [cells[model, f"{k}"] for k in FIRST]
-        text = [f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]" for c in row]
-        print(f"| {model} |", " | ".join(text), "|", flush=True)
+    placed = lists.withColumn("rank", F.row_number().over(best_first))
+    answered = lists.where("label = 1").select("user_id", "activity_id").distinct()
+    draws = list_draws(list_hits(placed, answered), FIRST, BOOTSTRAP)
+    rows = summarised(draws, ["model", "metric"]).collect()
+    found = {(row["model"], row["metric"]): row for row in rows}
+    users, new = (lists.select(name).distinct().count() for name in ("user_id", "activity_id"))
+    print(f"\n{users} users, {new} new activities")
+    print("| method |", " | ".join(f"recall@{k}" for k in FIRST), "|")
+    print("|---" * (len(FIRST) + 1) + "|")
+    for model in sorted({model for model, _ in found}):
+        cells = " | ".join(cell(found[model, f"recall@{k}"]) for k in FIRST)
+        print(f"| {model} | {cells} |", flush=True)
 
 
 def union(frames: list[DataFrame]) -> DataFrame:

@@ -5,6 +5,7 @@ The one stage that reads past as_of.
 
 import logging
 from datetime import timedelta
+from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -12,9 +13,10 @@ from pyspark.sql import functions as F
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.evaluation.baselines import affinity_amount, with_popularity
+from activityrec.evaluation.draws import Bootstrap, differences, summarised
 from activityrec.evaluation.exposures import scored_exposures
-from activityrec.evaluation.lists import list_metrics, ranked_by
-from activityrec.evaluation.metrics import exposure_metrics, long_scores
+from activityrec.evaluation.lists import list_counts, list_draws, list_hits, ranked_by
+from activityrec.evaluation.metrics import exposure_draws, long_scores, with_counts
 from activityrec.features.history import last_day, read_history
 from activityrec.features.outcomes import responses_of
 from activityrec.job import Job, main
@@ -23,6 +25,7 @@ from activityrec.serving.candidates import Serving, scored_candidates, sides
 from activityrec.serving.load import load_serving
 
 log = logging.getLogger("activityrec")
+SIDE = ["population", "metric", "model"]
 
 
 def run(job: Job) -> dict[str, int]:
@@ -37,30 +40,39 @@ def run(job: Job) -> dict[str, int]:
     scored = scored_exposures(serving, full, learnt).withColumns(marks)
     written = {"scored_exposures": lakehouse.replace(tables.SCORED_EXPOSURES, scored, where)}
     scores = long_scores(lakehouse.read(tables.SCORED_EXPOSURES).where(where)).persist()
-    metrics = of_exposures(job, scores).unionByName(of_lists(job, serving, full.events, learnt))
+    found = [
+        of_exposures(job, scores, "all"),
+        of_exposures(job, scores.where("NOT censored"), "closed"),
+        of_lists(job, serving, full.events, learnt),
+    ]
+    metrics, pairs = (reduce(DataFrame.unionByName, part) for part in zip(*found, strict=True))
     metrics = large_counts(metrics, ["rows", "positives", "groups"], group_size(job.config))
     written["metrics"] = lakehouse.replace(tables.METRICS, metrics.withColumns(marks), where)
+    # What is too small to be shown is not shown as a difference either.
+    shown = lakehouse.read(tables.METRICS).where(where).where("value IS NOT NULL")
+    pairs = pairs.join(shown.select(*SIDE), on=SIDE, how="left_semi")
+    written["comparisons"] = lakehouse.replace(tables.COMPARISONS, pairs.withColumns(marks), where)
 
     with job.tracking.run(
         f"{job.run_id} evaluation", job.as_of, {"model": str(champion)}, lakehouse.reads
     ):
-        rows = lakehouse.read(tables.METRICS).where(where).where("value IS NOT NULL").collect()
         job.tracking.log_metrics(
-            {f"{r['population']}/{r['model']}/{r['metric']}": r["value"] for r in rows}
+            {f"{r['population']}/{r['model']}/{r['metric']}": r["value"] for r in shown.collect()}
         )
     return written
 
 
-def of_exposures(job: Job, scores: DataFrame) -> DataFrame:
-    """Metrics of all later exposures, and of those whose response window closed."""
+def of_exposures(job: Job, scores: DataFrame, population: str) -> tuple[DataFrame, DataFrame]:
+    """Metrics of these exposures, and the differences of every two models."""
     limits = job.config.evaluate
-    everything = exposure_metrics(scores, limits.threshold, limits.min_answers)
-    closed = exposure_metrics(scores.where("NOT censored"), limits.threshold, limits.min_answers)
-    return (
-        everything.withColumn("population", F.lit("all"))
-        .unionByName(closed.withColumn("population", F.lit("closed")))
-        .withColumn("k", F.lit(None).cast("int"))
-    )
+    draws = exposure_draws(scores, limits.threshold, limits.min_answers, bootstrap(job)).persist()
+    values = with_counts(summarised(draws, ["model", "metric"]), scores, limits.min_answers)
+    marks = {"population": F.lit(population), "k": F.lit(None).cast("int")}
+    return values.withColumns(marks), differences(draws, ["metric"]).withColumns(marks)
+
+
+def bootstrap(job: Job) -> Bootstrap:
+    return Bootstrap(job.config.evaluate.replicates, job.config.evaluate.seed)
 
 
 def training_examples(job: Job, serving: Serving) -> DataFrame | None:
@@ -71,7 +83,9 @@ def training_examples(job: Job, serving: Serving) -> DataFrame | None:
     return job.lakehouse.read(table).where(f"as_of = '{serving.fitted}'")
 
 
-def of_lists(job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | None) -> DataFrame:
+def of_lists(
+    job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | None
+) -> tuple[DataFrame, DataFrame]:
     """Metrics of the lists made at as_of, beside other orders of the same candidates."""
     made = job.lakehouse.read(tables.RECOMMENDATIONS).where(f"run_id = '{job.run_id}'")
     if made.isEmpty():
@@ -102,7 +116,13 @@ def of_lists(job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | 
         made.select(F.lit(name).alias("model"), "user_id", "activity_id", "rank")
     )
     ks = [k for k in job.config.evaluate.k if k <= job.config.recommend.k]
-    return list_metrics(lists, relevant, ks).withColumn("population", F.lit("lists"))
+    hits = list_hits(lists, relevant).persist()
+    draws = list_draws(hits, ks, bootstrap(job)).persist()
+    k = F.split("metric", "@")[1].cast("int")
+    marks = {"population": F.lit("lists"), "k": k}
+    values = summarised(draws, ["model", "metric"]).withColumns(marks)
+    counted = values.join(list_counts(hits, ks), on=["model", "k"], how="inner")
+    return counted, differences(draws, ["metric"]).withColumns(marks)
 
 
 if __name__ == "__main__":

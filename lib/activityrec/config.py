@@ -131,12 +131,17 @@ class RecommendConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """How far the evaluation looks past ``as_of``, and its thresholds."""
+    """How far the evaluation looks past ``as_of``, and its thresholds.
+
+    Intervals come from ``replicates`` of a bootstrap of users; with 0 there are none.
+    """
 
     horizon_days: Days = 90
     k: list[Annotated[int, Field(ge=1)]] = [3, 10]
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     min_answers: Annotated[int, Field(ge=1)] = 5
+    replicates: Annotated[int, Field(ge=0, le=10_000)] = 200
+    seed: int = 17
 
 
 class Config(Section):

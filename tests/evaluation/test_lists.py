@@ -1,41 +1,98 @@
-"""NDCG and recall of lists, by hand."""
+"""Metrics of lists: by hand, and by their definitions on random lists."""
 
 import math
 
+import numpy as np
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
-from activityrec.evaluation.lists import list_metrics, ranked_by
+from activityrec.evaluation.bootstrap import counts
+from activityrec.evaluation.draws import Bootstrap
+from activityrec.evaluation.lists import list_counts, list_draws, list_hits, ranked_by
+
+NAMES = ("precision", "recall", "hit_rate", "mrr", "map", "ndcg")
+KS = [1, 3, 5, 20]
 
 
-def test_ndcg_and_recall_by_hand(spark: SparkSession) -> None:
-    lists = spark.createDataFrame(
-        [
-            ("m", "u1", "a", 1), ("m", "u1", "b", 2), ("m", "u1", "c", 3),
-            ("m", "u2", "b", 1),
-            ("m", "u4", "a", 1),
-        ],
-        "model STRING, user_id STRING, activity_id STRING, rank INT",
-    )  # fmt: skip
-    relevant = spark.createDataFrame(
-        # u1 wanted the second and the third of their list, u2 something else,
-        # u3 has no list at all, and u4 answered nothing.
-        [("u1", "b"), ("u1", "c"), ("u1", "c"), ("u2", "a"), ("u3", "a")],
-        "user_id STRING, activity_id STRING",
+Lists = dict[str, list[str]]
+BOOTSTRAP = Bootstrap(20, 3)
+
+
+def hits(spark: SparkSession, lists: Lists, relevant: dict[str, list[str]]) -> DataFrame:
+    """Of a model ``m``; a name may be asked for twice."""
+    rows = [("m", user, a, n) for user, made in lists.items() for n, a in enumerate(made, start=1)]
+    wanted = [(user, activity) for user, listed in relevant.items() for activity in listed]
+    return list_hits(
+        spark.createDataFrame(rows, "model STRING, user_id STRING, activity_id STRING, rank INT"),
+        spark.createDataFrame(wanted, "user_id STRING, activity_id STRING"),
     )
-    rows = list_metrics(lists, relevant, [1, 2]).collect()
-    found = {row["metric"]: row for row in rows}
-    dcg = 1 / math.log2(3)
-    ideal = 1 + 1 / math.log2(3)
+
+
+def test_lists_by_hand(spark: SparkSession) -> None:
+    # u1 wanted the second and the third of their list, u2 something else,
+    # u3 has no list at all, and u4 answered nothing.
+    found = hits(
+        spark,
+        {"u1": ["a", "b", "c"], "u2": ["b"], "u4": ["a"]},
+        {"u1": ["b", "c", "c"], "u2": ["a"], "u3": ["a"]},
+    ).persist()
+    rows = list_draws(found, [1, 2], Bootstrap(0, 0)).collect()
+    values = {row["metric"]: row["value"] for row in rows}
+    dcg, ideal = 1 / math.log2(3), 1 + 1 / math.log2(3)
     wanted = {
-        "ndcg@1": 0.0,
-        "recall@1": 0.0,
-        "ndcg@2": dcg / ideal / 3,
+        **dict.fromkeys([f"{name}@1" for name in NAMES], 0.0),
+        "precision@2": (1 / 2) / 3,
         "recall@2": (1 / 2) / 3,
+        "hit_rate@2": 1 / 3,
+        "mrr@2": (1 / 2) / 3,
+        "map@2": (1 / 2) / 2 / 3,
+        "ndcg@2": dcg / ideal / 3,
     }
-    assert {name: row["value"] for name, row in found.items()} == pytest.approx(wanted)
-    assert (found["ndcg@2"]["groups"], found["ndcg@2"]["positives"]) == (3, 4)
-    assert found["ndcg@2"]["rows"] == 3
+    assert values == pytest.approx(wanted)
+    sizes = {row["k"]: row for row in list_counts(found, [1, 2]).collect()}
+    assert [(sizes[k]["rows"], sizes[k]["positives"], sizes[k]["groups"]) for k in (1, 2)] == [
+        (2, 4, 3),
+        (3, 4, 3),
+    ]
+
+
+def by_definition(ranks: list[int], relevant: int, k: int) -> dict[str, float]:
+    """The metrics of one list, each written as its definition says."""
+    within = [rank for rank in ranks if rank <= k]
+    ideal = sum(1 / math.log2(1 + place) for place in range(1, min(k, relevant) + 1))
+    return {
+        "precision": len(within) / k,
+        "recall": len(within) / relevant,
+        "hit_rate": float(bool(within)),
+        "mrr": 1 / within[0] if within else 0.0,
+        "map": sum((n + 1) / rank for n, rank in enumerate(within)) / relevant,
+        "ndcg": sum(1 / math.log2(1 + rank) for rank in within) / ideal,
+    }
+
+
+def test_every_metric_of_random_lists_is_its_mean_over_users(spark: SparkSession) -> None:
+    random, activities = np.random.default_rng(4), [f"a{n}" for n in range(12)]
+    lists, relevant, wanted = {}, {}, []
+    for n in range(200):
+        made = random.permutation(activities)[: random.integers(0, 12)].tolist()
+        liked = random.permutation(activities)[: random.integers(1, 6)].tolist()
+        lists[f"u{n}"], relevant[f"u{n}"] = made, liked
+        ranks = [place for place, name in enumerate(made, start=1) if name in liked]
+        wanted.append({f"{m}@{k}": v for k in KS for m, v in
+                       by_definition(ranks, len(liked), k).items()})  # fmt: skip
+    draws = list_draws(hits(spark, lists, relevant), KS, BOOTSTRAP).persist()
+    found = {row["metric"]: row["value"] for row in draws.where("draw = 0").collect()}
+    means = {name: np.mean([row[name] for row in wanted]) for name in wanted[0]}
+    assert found == pytest.approx(means, abs=1e-12)
+    # A replicate is the mean over users, each as often as it is drawn.
+    hashes = spark.createDataFrame([(u,) for u in lists], "user_id STRING")
+    hashes = hashes.select("user_id", F.xxhash64("user_id").alias("hash")).toPandas()
+    users = hashes["hash"].to_numpy().view(np.uint64)
+    times = counts(users, BOOTSTRAP.replicates, BOOTSTRAP.seed)
+    values = np.array([wanted[int(name[1:])]["ndcg@5"] for name in hashes["user_id"]])
+    by_draw = draws.where("metric = 'ndcg@5'").orderBy("draw").toPandas()["value"].to_numpy()
+    np.testing.assert_allclose(by_draw, times.T @ values / times.sum(axis=0), atol=1e-12)
 
 
 def test_other_orders_of_the_same_candidates_break_ties_by_id(spark: SparkSession) -> None:

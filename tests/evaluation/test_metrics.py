@@ -3,13 +3,22 @@
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from sklearn import metrics as sk
 
 from activityrec.config import RetrievalConfig
-from activityrec.evaluation.metrics import MODELS, exposure_metrics, long_scores
+from activityrec.evaluation.bootstrap import counts
+from activityrec.evaluation.draws import Bootstrap, differences, summarised
+from activityrec.evaluation.metrics import (
+    MODELS,
+    exposure_draws,
+    exposure_metrics,
+    long_scores,
+)
 from activityrec.retrieval.registry import RETRIEVERS
 
 ROWS = 400
+BOOTSTRAP = Bootstrap(30, 5)
 THRESHOLD = 0.5
 
 
@@ -30,7 +39,7 @@ def exposures() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def computed(spark: SparkSession, exposures: dict[str, np.ndarray]) -> dict[str, tuple]:
     scored = _scored(spark, exposures)
-    rows = exposure_metrics(long_scores(scored), THRESHOLD, min_answers=5).collect()
+    rows = exposure_metrics(long_scores(scored), THRESHOLD, 5, BOOTSTRAP).collect()
     return {row["metric"]: row for row in rows if row["model"] == "ranker"}
 
 
@@ -57,6 +66,12 @@ def test_pooled_metrics(exposures: dict[str, np.ndarray], computed: dict[str, tu
         "accuracy": sk.accuracy_score(label, predicted),
         "precision": sk.precision_score(label, predicted),
         "recall": sk.recall_score(label, predicted),
+        "f1": sk.f1_score(label, predicted),
+        "brier": sk.brier_score_loss(label, score),
+        "calibration_error": sum(
+            abs((score - label)[np.minimum(score * 10 // 1, 9) == place].sum()) / ROWS
+            for place in range(10)
+        ),
     }
     assert {name: computed[name]["value"] for name in wanted} == pytest.approx(wanted, abs=1e-9)
     assert computed["auc"]["rows"] == ROWS
@@ -84,6 +99,65 @@ def test_auc_within_groups_is_the_mean_over_those_with_both_outcomes(
     assert computed[metric]["groups"] == len(values)
 
 
+def test_replicates_weigh_users_as_often_as_they_are_drawn(
+    spark: SparkSession, exposures: dict[str, np.ndarray]
+) -> None:
+    scores = long_scores(_scored(spark, exposures)).persist()
+    draws = exposure_draws(scores, THRESHOLD, 5, BOOTSTRAP).persist()
+    found = {(row["metric"], row["draw"]): row["value"] for row in draws.collect()}
+    names = [f"u{user}" for user in exposures["user"]]
+    hashes = spark.createDataFrame([(name,) for name in names], "user_id STRING")
+    users = np.array([row[0] for row in hashes.select(F.xxhash64("user_id")).collect()])
+    times = counts(users.view(np.uint64), BOOTSTRAP.replicates, BOOTSTRAP.seed)
+    label, score = exposures["label"], exposures["ranker"]
+    for draw in (0, 1, 17, 30):
+        weight = times[:, draw]
+        wanted = {
+            "auc": sk.roc_auc_score(label, score, sample_weight=weight),
+            "average_precision": sk.average_precision_score(label, score, sample_weight=weight),
+            "brier": sk.brier_score_loss(label, score, sample_weight=weight),
+            "f1": sk.f1_score(label, score >= THRESHOLD, sample_weight=weight),
+        }
+        assert {name: found[name, draw] for name in wanted} == pytest.approx(wanted, abs=1e-9)
+        within = []
+        for one in np.unique(exposures["activity"]):
+            mine = exposures["activity"] == one
+            if label[mine].sum() >= 5:
+                part = sk.roc_auc_score(label[mine], score[mine], sample_weight=weight[mine])
+                within.append(part)
+        assert found["auc_within_activity", draw] == pytest.approx(np.mean(within), abs=1e-9)
+    rows = summarised(draws, ["model", "metric"]).where("metric = 'auc'").collect()
+    replicates = [found["auc", draw] for draw in range(1, 31)]
+    assert rows[0]["low"] == pytest.approx(np.percentile(replicates, 2.5), abs=1e-9)
+    assert rows[0]["high"] == pytest.approx(np.percentile(replicates, 97.5), abs=1e-9)
+
+
+def test_models_are_compared_on_the_same_replicates(spark: SparkSession) -> None:
+    draws = spark.createDataFrame(
+        [("a", "auc", 0, 0.7), ("b", "auc", 0, 0.6), ("a", "auc", 1, 0.9), ("b", "auc", 1, 0.8),
+         ("a", "auc", 2, 0.5), ("b", "auc", 2, 0.4), ("a", "log_loss", 0, 0.1)],
+        "model STRING, metric STRING, draw INT, value DOUBLE",
+    )  # fmt: skip
+    rows = {
+        (row["model"], row["baseline"]): row for row in differences(draws, ["metric"]).collect()
+    }
+    assert set(rows) == {("a", "b"), ("b", "a")}
+    for pair, sign in ((("a", "b"), 1), (("b", "a"), -1)):
+        values = [rows[pair][name] for name in ("difference", "low", "high")]
+        assert values == pytest.approx([0.1 * sign] * 3)
+
+
+def test_without_replicates_or_with_undefined_ones_there_is_no_interval(
+    spark: SparkSession,
+) -> None:
+    draws = spark.createDataFrame(
+        [("a", "x", 0, 0.7), ("a", "y", 0, 0.7), ("a", "y", 1, None), ("a", "y", 2, 0.7)],
+        "model STRING, metric STRING, draw INT, value DOUBLE",
+    )
+    for row in summarised(draws, ["model", "metric"]).collect():
+        assert (row["value"], row["low"], row["high"]) == (0.7, None, None)
+
+
 def test_undefined_metrics_are_null_not_zero(spark: SparkSession) -> None:
     data = {
         "user": np.arange(3),
@@ -91,7 +165,7 @@ def test_undefined_metrics_are_null_not_zero(spark: SparkSession) -> None:
         "label": np.zeros(3, int),
         "ranker": np.array([0.1, 0.2, 0.3]),
     }
-    rows = exposure_metrics(long_scores(_scored(spark, data)), 0.5, 1).collect()
+    rows = exposure_metrics(long_scores(_scored(spark, data)), 0.5, 1, BOOTSTRAP).collect()
     found = {row["metric"]: row["value"] for row in rows}
     assert found["auc"] is None and found["average_precision"] is None
     assert found["precision"] is None and found["recall"] is None
@@ -106,7 +180,8 @@ def test_models_without_probabilities_have_no_log_loss(spark: SparkSession) -> N
         "ranker DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, "
         "scores MAP<STRING, DOUBLE>"
     )
-    found = exposure_metrics(long_scores(spark.createDataFrame(rows, schema)), 0.5, 1).collect()
+    scores = long_scores(spark.createDataFrame(rows, schema))
+    found = exposure_metrics(scores, 0.5, 1, BOOTSTRAP).collect()
     assert {row["model"] for row in found if row["metric"] == "log_loss"} == {"popularity"}
     assert {row["model"] for row in found if row["metric"] == "auc"} == {
         "popularity",

@@ -1,7 +1,11 @@
 """Metrics of lists: what was recommended at ``as_of`` against what users then answered."""
 
-from pyspark.sql import DataFrame, Window
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+
+from activityrec.evaluation.draws import Bootstrap, Ratio, ratio_draws
 
 
 def ranked_by(candidates: DataFrame, scores: dict[str, str]) -> DataFrame:
@@ -29,68 +33,103 @@ def ranked_by(candidates: DataFrame, scores: dict[str, str]) -> DataFrame:
     )
 
 
-def list_metrics(lists: DataFrame, relevant: DataFrame, ks: list[int]) -> DataFrame:
-    """``ndcg@k`` and ``recall@k``, averaged over the users who have something relevant.
-
-    NDCG with binary gain: Σ 1 / log2(1 + rank) over hits, divided by that of the best list
-    (Järvelin and Kekäläinen 2002). A user without a list counts as 0.
+def list_hits(lists: DataFrame, relevant: DataFrame) -> DataFrame:
+    """What each list found.
 
     Parameters
     ----------
     lists
-        model, user_id, activity_id, rank.
+        model, user_id, activity_id, ``rank`` from 1.
     relevant
         (user_id, activity_id): what was answered, among what could be recommended.
 
     Returns
     -------
     DataFrame
-        model, metric, k, value, rows (of lists up to k), positives, groups (users).
+        For each model and each user who has something relevant: ``ranks`` of the list, ``hits``,
+        the ranks of what is relevant, both ascending, and ``relevant``, how many there are. A user
+        without a list has empty arrays.
     """
     models = lists.select("model").distinct()
-    wanted = relevant.distinct()
-    users = wanted.groupBy("user_id").agg(F.count("*").alias("_relevant"))
-    hits = lists.join(wanted, on=["user_id", "activity_id"], how="inner")
-    rows = lists.join(users, on="user_id", how="left_semi")
-    result = None
+    wanted = relevant.groupBy("user_id").agg(F.collect_set("activity_id").alias("_wanted"))
+    # By the user alone: lists of all models, and what is relevant, meet without another shuffle.
+    entries = F.collect_list(F.struct("rank", "activity_id")).alias("_entries")
+    made = lists.repartition("user_id").groupBy("user_id", "model").agg(entries)
+    none = F.array().cast("array<struct<rank: int, activity_id: string>>")
+    rows = (
+        wanted.join(F.broadcast(models), how="cross")
+        .join(made, on=["user_id", "model"], how="left")
+        .withColumn("_entries", F.coalesce(F.sort_array("_entries"), none))
+    )
+    found = F.filter("_entries", lambda entry: F.array_contains("_wanted", entry["activity_id"]))
+    return rows.select(
+        "model",
+        "user_id",
+        F.col("_entries.rank").alias("ranks"),
+        found["rank"].alias("hits"),
+        F.size("_wanted").alias("relevant"),
+    )
+
+
+def list_draws(hits: DataFrame, ks: Sequence[int], bootstrap: Bootstrap) -> DataFrame:
+    """Metrics at each k, averaged over the users who have something relevant, by model and draw.
+
+    For binary relevance, R relevant activities and hits at ranks r <= k: ``precision`` hits / k,
+    ``recall`` hits / R, ``hit_rate`` whether there is one, ``mrr`` 1 / first rank, ``map`` the mean
+    over R of the precision at each hit, ``ndcg`` Σ 1 / log2(1 + r) divided by that of the best
+    list (Järvelin and Kekäläinen 2002). A user without a list counts as 0.
+
+    Parameters
+    ----------
+    hits
+        As :func:`list_hits` gives them.
+
+    Returns
+    -------
+    DataFrame
+        model, metric (such as ``ndcg@5``), draw, value.
+    """
+    ratios: dict[str, Ratio] = {}
     for k in ks:
-        gained = (
-            hits.where(F.col("rank") <= k)
-            .groupBy("model", "user_id")
-            .agg(
-                F.sum(1 / F.log2(F.col("rank") + 1)).alias("_dcg"),
-                F.count("*").alias("_hits"),
-            )
-        )
-        best = sum(
-            (
-                F.when(F.col("_relevant") >= place, 1 / F.log2(F.lit(place + 1.0))).otherwise(0.0)
-                for place in range(1, k + 1)
-            ),
-            F.lit(0.0),
-        )
-        by_user = (
-            F.broadcast(models)
-            .join(users, how="cross")
-            .join(gained, on=["model", "user_id"], how="left")
-            .fillna(0, subset=["_dcg", "_hits"])
-        )
-        seen = rows.where(F.col("rank") <= k).groupBy("model").agg(F.count("*").alias("rows"))
-        averages = by_user.groupBy("model").agg(
-            F.avg(F.col("_dcg") / best).alias("ndcg"),
-            F.avg(F.col("_hits") / F.col("_relevant")).alias("recall"),
-            F.sum("_relevant").alias("positives"),
-            F.count("*").alias("groups"),
-        )
-        stacked = (
-            averages.join(F.broadcast(seen), on="model", how="left")
-            .fillna(0, subset=["rows"])
-            .unpivot(
-                ["model", "rows", "positives", "groups"], ["ndcg", "recall"], "metric", "value"
-            )
-            .withColumn("metric", F.concat("metric", F.lit(f"@{k}")))
-            .withColumn("k", F.lit(k))
-        )
-        result = stacked if result is None else result.unionByName(stacked)
-    assert result is not None
-    return result
+        for name, value in _at(k).items():
+            ratios[f"{name}@{k}"] = (value, F.lit(1.0))
+    return ratio_draws(hits, ratios, bootstrap)
+
+
+def _at(k: int) -> dict[str, Column]:
+    hits = F.filter("hits", lambda rank: rank <= k)
+    relevant, found = F.col("relevant"), F.size(hits)
+    nothing = F.lit(0.0)
+    gain = F.aggregate(hits, nothing, lambda sum, rank: sum + 1 / F.log2(rank + 1.0))
+    best = sum(
+        (
+            F.when(relevant >= place, 1 / F.log2(F.lit(place + 1.0))).otherwise(0.0)
+            for place in range(1, k + 1)
+        ),
+        nothing,
+    )
+    precisions = F.transform(hits, lambda rank, place: (place + 1) / rank)
+    return {
+        "precision": found / k,
+        "recall": found / relevant,
+        "hit_rate": (found > 0).cast("double"),
+        "mrr": F.coalesce(1 / F.get(hits, F.lit(0)), nothing),
+        "map": F.aggregate(precisions, nothing, lambda sum, value: sum + value) / relevant,
+        "ndcg": gain / best,
+    }
+
+
+def list_counts(hits: DataFrame, ks: Sequence[int]) -> DataFrame:
+    """model, k, ``rows`` of the lists up to k, ``positives``, ``groups`` (users)."""
+
+    def up_to(k: int) -> Column:
+        return F.size(F.filter("ranks", lambda rank: rank <= k))
+
+    places = [up_to(k) for k in ks]
+    sides = F.arrays_zip(F.array(*map(F.lit, ks)).alias("k"), F.array(*places).alias("rows"))
+    rows = hits.select("model", "relevant", F.inline(sides).alias("k", "rows"))
+    return rows.groupBy("model", "k").agg(
+        F.sum("rows").alias("rows"),
+        F.sum("relevant").alias("positives"),
+        F.count("*").alias("groups"),
+    )

@@ -1,11 +1,15 @@
 """Metrics of scored exposures: pooled, within activities, within users.
 
 Input is long: one row for each exposure and model, with ``model``, ``score``, ``label``,
-user_id and activity_id. Output rows have model, metric, value, rows, positives, groups.
+user_id and activity_id.
 """
 
-from pyspark.sql import Column, DataFrame, Window
+from functools import reduce
+
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
+
+from activityrec.evaluation.draws import Bootstrap, Ratio, ranking_draws, ratio_draws, summarised
 
 PROBABILITIES = ("ranker", "popularity", "past_rate")
 """The models whose score is a probability."""
@@ -24,25 +28,109 @@ def long_scores(scored: DataFrame) -> DataFrame:
     )
 
 
-def exposure_metrics(scores: DataFrame, threshold: float, min_answers: int) -> DataFrame:
-    """Both questions and the pooled metrics, for every model.
+BINS = 10
+"""Equal parts of [0, 1] in which probabilities are compared with what happened."""
+
+
+def exposure_metrics(
+    scores: DataFrame, threshold: float, min_answers: int, bootstrap: Bootstrap
+) -> DataFrame:
+    """The metrics of :func:`exposure_draws` with intervals and counts.
+
+    Returns
+    -------
+    DataFrame
+        model, metric, value, low, high; ``rows`` and ``positives`` that it was computed from, and
+        ``groups``, how many activities or users were averaged over (NULL: pooled).
+    """
+    draws = exposure_draws(scores, threshold, min_answers, bootstrap)
+    return with_counts(summarised(draws, ["model", "metric"]), scores, min_answers)
+
+
+def exposure_draws(
+    scores: DataFrame, threshold: float, min_answers: int, bootstrap: Bootstrap
+) -> DataFrame:
+    """Both questions and the pooled metrics, for every model and replicate.
 
     ``auc_within_activity`` (which users for this activity) averages over the activities with
     at least ``min_answers`` answered exposures, ``auc_within_user`` (which activities for this
-    user) over the users with both outcomes. AUC counts ties as half.
+    user) over the users with both outcomes. AUC counts ties as half. Models whose score is a
+    probability also have ``log_loss``, ``brier``, ``calibration_error`` (expected, over ten equal
+    bins; Naeini et al. 2015), and ``accuracy``, ``precision``, ``recall``, ``f1`` at a threshold.
     """
-    pooled = _ranking(scores, [])
+    by_user = _ranking(scores, ["user_id"]).where("auc IS NOT NULL")
+    pooled = ranking_draws(scores, [], bootstrap).drop("positives")
     frames = [
-        _named(pooled, "auc", F.col("auc")),
-        _named(pooled, "average_precision", F.col("average_precision")),
-        _averaged(_ranking(scores, ["activity_id"]), "auc_within_activity", min_answers),
-        _averaged(_ranking(scores, ["user_id"]), "auc_within_user", 1),
-        _probabilistic(scores, threshold),
+        pooled,
+        _within_activity(scores, min_answers, bootstrap),
+        ratio_draws(by_user, {"auc_within_user": (F.col("auc"), F.lit(1.0))}, bootstrap),
+        _probabilistic(scores, threshold, bootstrap),
     ]
-    result = frames[0]
-    for frame in frames[1:]:
-        result = result.unionByName(frame)
-    return result
+    return reduce(DataFrame.unionByName, frames)
+
+
+def with_counts(metrics: DataFrame, scores: DataFrame, min_answers: int) -> DataFrame:
+    """Add ``rows``, ``positives`` and ``groups`` to summarised metrics of exposures."""
+    counted = [F.sum("rows").alias("rows"), F.sum("positives").alias("positives")]
+
+    def within(key: str, least: int) -> DataFrame:
+        groups = _ranking(scores, [key]).where(
+            F.col("auc").isNotNull() & (F.col("positives") >= least)
+        )
+        named = groups.groupBy("model").agg(*counted, F.count("*").alias("groups"))
+        return named.withColumn("_of", F.lit(key))
+
+    pooled = scores.groupBy("model").agg(
+        F.count("*").alias("rows"),
+        F.sum("label").alias("positives"),
+        F.lit(None).cast("bigint").alias("groups"),
+        F.lit("").alias("_of"),
+    )
+    every = pooled.unionByName(within("activity_id", min_answers)).unionByName(within("user_id", 1))
+    of = (
+        F.when(F.col("metric") == "auc_within_activity", F.lit("activity_id"))
+        .when(F.col("metric") == "auc_within_user", F.lit("user_id"))
+        .otherwise("")
+    )
+    joined = metrics.withColumn("_of", of).join(
+        F.broadcast(every), on=["model", "_of"], how="inner"
+    )
+    return joined.drop("_of")
+
+
+def _within_activity(scores: DataFrame, min_answers: int, bootstrap: Bootstrap) -> DataFrame:
+    draws = ranking_draws(scores, ["activity_id"], bootstrap)
+    usable = draws.where((F.col("metric") == "auc") & (F.col("positives") >= min_answers))
+    named = usable.groupBy("model", "draw").agg(F.avg("value").alias("value"))
+    return named.where("value IS NOT NULL").withColumn("metric", F.lit("auc_within_activity"))
+
+
+def _probabilistic(scores: DataFrame, threshold: float, bootstrap: Bootstrap) -> DataFrame:
+    label, score, one = F.col("label"), F.col("score"), F.lit(1.0)
+    # As elsewhere, a certain and wrong probability costs much but not infinity.
+    p = F.greatest(F.lit(1e-15), F.least(F.lit(1 - 1e-15), score))
+    loss = -(label * F.log(p) + (1 - label) * F.log1p(-p))
+    predicted = (score >= threshold).cast("int")
+    hit = predicted * label
+    place = F.least(F.floor(score * BINS), F.lit(BINS - 1))
+    ratios: dict[str, Ratio] = {
+        "log_loss": (loss, one),
+        "brier": ((score - label) ** 2, one),
+        "accuracy": ((predicted == label).cast("int"), one),
+        "precision": (hit, predicted),
+        "recall": (hit, label),
+        "f1": (2 * hit, predicted + label),
+    }
+    bins = {
+        f"bin {number}": (F.when(place == number, score - label).otherwise(0.0), one)
+        for number in range(BINS)
+    }
+    rows = scores.where(F.col("model").isin(*PROBABILITIES))
+    draws = ratio_draws(rows, ratios | bins, bootstrap)
+    is_bin = F.col("metric").startswith("bin ")
+    error = draws.where(is_bin).groupBy("model", "draw").agg(F.sum(F.abs("value")).alias("value"))
+    named = error.withColumn("metric", F.lit("calibration_error"))
+    return draws.where(~is_bin).unionByName(named)
 
 
 def _ranking(scores: DataFrame, groups: list[str]) -> DataFrame:
@@ -85,61 +173,3 @@ def _ranking(scores: DataFrame, groups: list[str]) -> DataFrame:
             F.try_divide("_precision", "positives").alias("average_precision"),
         )
     )
-
-
-def _averaged(by_group: DataFrame, metric: str, min_positives: int) -> DataFrame:
-    """The mean AUC over the groups that have both outcomes and enough positives."""
-    usable = by_group.where(F.col("auc").isNotNull() & (F.col("positives") >= F.lit(min_positives)))
-    return usable.groupBy("model").agg(
-        F.lit(metric).alias("metric"),
-        F.avg("auc").alias("value"),
-        F.sum("rows").alias("rows"),
-        F.sum("positives").alias("positives"),
-        F.count("*").alias("groups"),
-    )
-
-
-def _named(frame: DataFrame, metric: str, value: Column) -> DataFrame:
-    return frame.select(
-        "model",
-        F.lit(metric).alias("metric"),
-        value.cast("double").alias("value"),
-        "rows",
-        "positives",
-        F.lit(None).cast("bigint").alias("groups"),
-    )
-
-
-def _probabilistic(scores: DataFrame, threshold: float) -> DataFrame:
-    """``log_loss``, and ``accuracy``, ``precision``, ``recall`` at a threshold."""
-    label, score = F.col("label"), F.col("score")
-    # As elsewhere, a certain and wrong probability costs much but not infinity.
-    p = F.greatest(F.lit(1e-15), F.least(F.lit(1 - 1e-15), score))
-    loss = -(label * F.log(p) + (1 - label) * F.log1p(-p))
-    positive = (score >= threshold).cast("int")
-    counts = (
-        scores.where(F.col("model").isin(*PROBABILITIES))
-        .groupBy("model")
-        .agg(
-            F.count("*").alias("rows"),
-            F.sum(label).alias("positives"),
-            F.avg(loss).alias("log_loss"),
-            F.avg((positive == label).cast("double")).alias("accuracy"),
-            F.sum(positive * label).alias("_hits"),
-            F.sum(positive).alias("_predicted"),
-        )
-        .withColumns(
-            {
-                "precision": F.try_divide("_hits", "_predicted"),
-                "recall": F.try_divide("_hits", "positives"),
-            }
-        )
-    )
-    frames = [
-        _named(counts, name, F.col(name))
-        for name in ("log_loss", "accuracy", "precision", "recall")
-    ]
-    result = frames[0]
-    for frame in frames[1:]:
-        result = result.unionByName(frame)
-    return result

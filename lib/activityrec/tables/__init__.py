@@ -41,6 +41,7 @@ from activityrec.tables.features import (
 )
 from activityrec.tables.serving import (
     AUDIENCES,
+    COMPARISONS,
     METRICS,
     PUBLICATIONS,
     RECOMMENDATIONS,
@@ -59,6 +60,7 @@ __all__ = [
     "EXPOSURES",
     "ITEM_VECTORS",
     "LINEAGE",
+    "COMPARISONS",
     "METRICS",
     "PRODUCTS",
     "PROGRESS",

@@ -72,6 +72,11 @@ PUBLICATIONS = Table(
     key=("run_id", "published_ts"),
 )
 
+_INTERVAL = (
+    Column("low", "DOUBLE", "beginning of its 95 % interval, by a bootstrap of users; NULL: none"),
+    Column("high", "DOUBLE", "end of it"),
+)
+
 METRICS = Table(
     "serving",
     "metrics",
@@ -86,6 +91,7 @@ METRICS = Table(
                "before the data end; lists: the lists made at as_of", True, stats=True),
         Column("k", "INT", "length of the list that it looks at; NULL: none"),
         Column("value", "DOUBLE", "its value; NULL: not defined, as without positives"),
+        *_INTERVAL,
         Column("rows", "BIGINT", "exposures, or list rows, that it was computed from", True),
         Column("positives", "BIGINT", "answered ones among them", True),
         Column("groups", "BIGINT", "users or activities averaged over; NULL: pooled"),
@@ -93,6 +99,25 @@ METRICS = Table(
     key=("run_id", "model", "metric", "population", "k"),
     cluster_by=("run_id",),
 )  # fmt: skip
+
+COMPARISONS = Table(
+    "serving",
+    "comparisons",
+    "How much every two models differ, on the same users.",
+    (
+        RUN_ID,
+        AS_OF,
+        Column("model", "STRING", "a model of serving.metrics", True, stats=True),
+        Column("baseline", "STRING", "the one that it is compared with", True, stats=True),
+        Column("metric", "STRING", "name of the metric", True, stats=True),
+        Column("population", "STRING", "as in serving.metrics", True, stats=True),
+        Column("k", "INT", "as in serving.metrics"),
+        Column("difference", "DOUBLE", "the model's value less the baseline's; NULL: not defined"),
+        *_INTERVAL,
+    ),
+    key=("run_id", "model", "baseline", "metric", "population", "k"),
+    cluster_by=("run_id",),
+)
 
 SCORED_EXPOSURES = Table(
     "serving",
@@ -117,4 +142,4 @@ SCORED_EXPOSURES = Table(
     cluster_by=("run_id",),
 )  # fmt: skip
 
-SERVING = (RECOMMENDATIONS, AUDIENCES, PUBLICATIONS, METRICS, SCORED_EXPOSURES)
+SERVING = (RECOMMENDATIONS, AUDIENCES, PUBLICATIONS, METRICS, COMPARISONS, SCORED_EXPOSURES)

@@ -7,7 +7,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import Config
-from activityrec.evaluation.metrics import exposure_metrics
+from activityrec.evaluation.draws import Bootstrap
+from activityrec.evaluation.metrics import exposure_draws
 from activityrec.job import Job
 from activityrec.ranking.pipeline import fit_ranker, probabilities
 from activityrec.tuning.scores import Rescored, fit_spans
@@ -18,6 +19,8 @@ BASELINES = {"popularity": "type_response_rate", "past_rate": "response_rate"}
 
 ORDER_METRICS = ("auc", "average_precision", "auc_within_activity", "auc_within_user")
 """The metrics of the order of scores, whatever these are."""
+
+NO_REPLICATES = Bootstrap(0, 0)
 
 Metrics = dict[str, float]
 
@@ -33,7 +36,9 @@ def metrics_of(config: Config, scores: DataFrame) -> dict[str, Metrics]:
     that are not defined are left out."""
     limits = config.evaluate
     found: dict[str, Metrics] = {}
-    for row in exposure_metrics(scores, limits.threshold, limits.min_answers).collect():
+    for row in exposure_draws(
+        scores, limits.threshold, limits.min_answers, NO_REPLICATES
+    ).collect():
         if row["value"] is not None:
             found.setdefault(row["model"], {})[row["metric"]] = row["value"]
     return found
