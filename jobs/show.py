@@ -65,11 +65,14 @@ def sample(job: Job) -> DataFrame:
 
 
 def metric_table(metrics: DataFrame) -> DataFrame:
-    """One row a metric, one column a model."""
+    """One row a metric, one column a model: the value and its 95 % interval."""
+    interval = F.format_string("%.4f [%.3f, %.3f]", "value", "low", "high")
+    shown = F.when(F.col("low").isNull(), F.format_string("%.4f", "value")).otherwise(interval)
     return (
-        metrics.groupBy("population", "metric")
+        metrics.where("value IS NOT NULL")
+        .groupBy("population", "metric")
         .pivot("model")
-        .agg(F.round(F.first("value"), 4))
+        .agg(F.first(shown))
         .orderBy("population", "metric")
     )
 

@@ -36,9 +36,8 @@ def metrics_of(config: Config, scores: DataFrame) -> dict[str, Metrics]:
     that are not defined are left out."""
     limits = config.evaluate
     found: dict[str, Metrics] = {}
-    for row in exposure_draws(
-        scores, limits.threshold, limits.min_answers, NO_REPLICATES
-    ).collect():
+    draws = exposure_draws(scores, limits.threshold, limits.min_answers, NO_REPLICATES)
+    for row in draws.collect():
         if row["value"] is not None:
             found.setdefault(row["model"], {})[row["metric"]] = row["value"]
     return found
