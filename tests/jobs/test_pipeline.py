@@ -29,7 +29,8 @@ def rows_of(job: Job, name: str) -> DataFrame:
 
 
 def test_every_stage_writes_its_tables(planted_run: Job) -> None:
-    every = [t for t in tables.all_tables(planted_run.config) if t is not tables.ERASURES]
+    unwanted = (tables.ERASURES, tables.USER_SEGMENTS)
+    every = [t for t in tables.all_tables(planted_run.config) if t not in unwanted]
     counts = {table.name: planted_run.lakehouse.read(table).count() for table in every}
     assert counts.pop("quarantine") == 0
     assert min(counts.values()) > 0
@@ -141,13 +142,26 @@ def test_list_metrics_follow_from_the_lists_and_what_was_answered(
             hits[row["user_id"]] += 1
     best = {user: sum(1 / math.log2(2 + n) for n in range(len(wanted[user]))) for user in wanted}
     metrics = rows_of(planted_run, "metrics").where("model = 'ranker' AND k = 3").collect()
-    assert {row["metric"]: row["value"] for row in metrics} == pytest.approx(
-        {
-            "ndcg@3": sum(gains[user] / best[user] for user in wanted) / len(wanted),
-            "recall@3": sum(hits[user] / len(wanted[user]) for user in wanted) / len(wanted),
-        }
-    )
+    expected = {
+        "ndcg@3": sum(gains[user] / best[user] for user in wanted) / len(wanted),
+        "recall@3": sum(hits[user] / len(wanted[user]) for user in wanted) / len(wanted),
+    }
+    values = {row["metric"]: row["value"] for row in metrics}
+    assert {name: values[name] for name in expected} == pytest.approx(expected)
     assert {row["groups"] for row in metrics} == {len(wanted)}
+    assert all(row["low"] <= row["value"] <= row["high"] for row in metrics)
+
+
+def test_every_two_models_are_compared(planted_run: Job) -> None:
+    shown = rows_of(planted_run, "metrics").where("metric = 'auc' AND population = 'all'").collect()
+    value = {row["model"]: row["value"] for row in shown}
+    found = rows_of(planted_run, "comparisons").where("metric = 'auc' AND population = 'all'")
+    rows = {(row["model"], row["baseline"]): row for row in found.collect()}
+    assert len(rows) == len(value) * (len(value) - 1)
+    assert {"ranker", "popularity", "als"} <= set(value)
+    for (model, baseline), row in rows.items():
+        assert row["difference"] == pytest.approx(value[model] - value[baseline])
+        assert row["low"] <= row["difference"] <= row["high"]
 
 
 @pytest.mark.slow

@@ -1,13 +1,14 @@
 """What serving and evaluation share: the champion and the tables, as of one day."""
 
+from dataclasses import dataclass
 from datetime import date
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.errors import StateError
-from activityrec.features.history import first_day, read_history
+from activityrec.features.history import History, first_day, read_history
 from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import Snapshots
 from activityrec.job import Job
@@ -33,53 +34,80 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
     ranker = None
     if _has_ranker(job, retrieval.as_of):
         ranker = job.tracking.champion("ranker", as_of)
-    snapshot = F.col("snapshot_date") == F.lit(as_of)
-    users = lakehouse.read(tables.user_features(config)).where(snapshot)
-    if users.isEmpty() or not _without(history.users, users).isEmpty():
-        raise StateError(
-            f"table features.user_features has no snapshot of {as_of} with every user: "
-            "run features at it first"
-        )
-    fitted = F.col("fitted_date") == F.lit(retrieval.as_of)
-    segments = None
-    if config.retrieval.segments is not None:
-        segments = lakehouse.read(tables.USER_SEGMENTS).where(fitted)
-    item_vectors = lakehouse.read(tables.ITEM_VECTORS).where(fitted)
-    if item_vectors.isEmpty():
-        raise StateError(
-            f"table features.item_vectors has no fit of {retrieval.as_of}, the champion's: "
-            "run train"
-        )
+    users = _users_now(job, history)
+    fit = _fit(job, retrieval.as_of)
     serving = Serving(
         as_of=as_of,
         fitted=retrieval.as_of,
         config=config,
         history=history,
-        snapshots=Snapshots(
-            users.select("snapshot_date", "user_id"),
-            history,
-            lakehouse.read(tables.USER_DAILY).where(F.col("event_date") < F.lit(as_of)),
-            known_outcomes(history, config),
-            first_day(history.events),
-            config,
-        ),
-        users=with_segment(users, segments, [retrieval.as_of]),
-        activities=lakehouse.read(tables.activity_features(config)).where(snapshot),
-        user_vectors=_with_new_users(
-            lakehouse.read(tables.USER_VECTORS).where(fitted), item_vectors, job, retrieval.as_of
-        ),
-        item_vectors=item_vectors,
+        snapshots=_snapshots(job, history, users),
+        users=with_segment(users, fit.segments, [retrieval.as_of]),
+        activities=lakehouse.read(tables.activity_features(config)).where(_now(job)),
+        user_vectors=fit.users,
+        item_vectors=fit.items,
         activity_vectors=activity_vectors(
-            item_vectors,
+            fit.items,
             history.activity_products,
             config.retrieval.own_prior,
             config.retrieval.summed,
         ),
-        segments=segments,
+        segments=fit.segments,
         ranker=ranker.model if ranker else None,
         ordered_by=ranker.tags.get(ORDERED_BY, "probability") if ranker else "list_score",
     )
     return serving, ranker or retrieval
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What the retrievers of one day gave."""
+
+    users: DataFrame
+    items: DataFrame
+    segments: DataFrame | None
+
+
+def _fit(job: Job, day: date) -> _Fit:
+    lakehouse = job.lakehouse
+    fitted = F.col("fitted_date") == F.lit(day)
+    items = lakehouse.read(tables.ITEM_VECTORS).where(fitted)
+    if items.isEmpty():
+        raise StateError(
+            f"table features.item_vectors has no fit of {day}, the champion's: run train"
+        )
+    users = _with_new_users(lakehouse.read(tables.USER_VECTORS).where(fitted), items, job, day)
+    segments = None
+    if job.config.retrieval.segments is not None:
+        segments = lakehouse.read(tables.USER_SEGMENTS).where(fitted)
+    return _Fit(users, items, segments)
+
+
+def _now(job: Job) -> Column:
+    return F.col("snapshot_date") == F.lit(job.as_of)
+
+
+def _users_now(job: Job, history: History) -> DataFrame:
+    """The snapshot of every user at the job's day."""
+    users = job.lakehouse.read(tables.user_features(job.config)).where(_now(job))
+    if users.isEmpty() or not _without(history.users, users).isEmpty():
+        raise StateError(
+            f"table features.user_features has no snapshot of {job.as_of} with every user: "
+            "run features at it first"
+        )
+    return users
+
+
+def _snapshots(job: Job, history: History, users: DataFrame) -> Snapshots:
+    daily = job.lakehouse.read(tables.USER_DAILY)
+    return Snapshots(
+        users.select("snapshot_date", "user_id"),
+        history,
+        daily.where(F.col("event_date") < F.lit(job.as_of)),
+        known_outcomes(history, job.config),
+        first_day(history.events),
+        job.config,
+    )
 
 
 def _with_new_users(
