@@ -2,22 +2,26 @@
 
 The parameters of each method are those with the best mean average precision on validation windows
 inside the training set, as in choose_parameters.py; then it is fitted on all of it and scores the
-exposures that the evaluation at --as-of looks at. Needs the tables and models of a run at --as-of.
+exposures that the evaluation at --as-of looks at. Then, by how much each differs from the configured
+method in mean average precision on the windows, on the same users. Needs the tables and models of a
+run at --as-of.
 
     ./spark-submit.sh --conf spark.sql.shuffle.partitions=1 benchmarks/rankers.py \
         --config conf/complete_journey.yaml \
         --as-of 2017-10-01 --windows 2017-05-08,2017-06-28,2017-08-08
 """
 
+from functools import reduce
 from importlib.util import find_spec
 from typing import Any
 
 from choose_parameters import windows_of
-from intervals import METRICS, holdout, report
+from intervals import BOOTSTRAP, METRICS, holdout, report
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import Config
+from activityrec.evaluation.draws import differences, ranking_draws
 from activityrec.job import Job, main
 from activityrec.ranking.calibration import Later, calibrated, calibration_error
 from activityrec.ranking.pipeline import fit_ranker, probabilities
@@ -42,6 +46,7 @@ def compare(job: Job) -> None:
     every = later.select("user_id", "activity_id", "label", F.lit("past_rate").alias("model"),
                          F.col("response_rate").alias("score"))  # fmt: skip
     notes: dict[str, str] = {}
+    configs: dict[str, Config] = {}
     for method in GRIDS:
         if method == "xgboost" and find_spec("xgboost") is None:
             print("xgboost is not installed: left out")
@@ -54,7 +59,36 @@ def compare(job: Job) -> None:
         rows = scored.select("user_id", "activity_id", "label", F.lit(method).alias("model"),
                              F.col("probability").alias("score"))  # fmt: skip
         every = every.unionByName(rows.localCheckpoint())
+        configs[method] = config
     report(every.repartition(4).persist(), "calibration", notes)
+    beside(configs, job.config.ranker.method, examples, windows)
+
+
+def beside(
+    configs: dict[str, Config], usual: str, examples: DataFrame, windows: list[Window]
+) -> None:
+    """Print the differences from the usual method on the windows."""
+    frames = []
+    for method, config in configs.items():
+        for window in windows:
+            model = fit_ranker(window.training(examples), config)
+            rows = probabilities(model, window.validation(examples)).select(
+                "user_id", "label", F.lit(method).alias("model"),
+                F.lit(str(window.first)).alias("window"), F.col("probability").alias("score"),
+            )  # fmt: skip
+            frames.append(rows.localCheckpoint())
+    draws = ranking_draws(reduce(DataFrame.unionByName, frames), ["window"], BOOTSTRAP)
+    means = (
+        draws.where(F.col("metric") == CRITERION)
+        .groupBy("model", "metric", "draw")
+        .agg(F.avg("value").alias("value"))
+    )
+    found = differences(means.localCheckpoint(), ["metric"]).where(F.col("baseline") == usual)
+    print(f"\n{CRITERION} on the windows, less that of {usual}")
+    for row in found.orderBy("model").collect():
+        print(
+            f"{row['model']:14s} {row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+        )
 
 
 def best_of(job: Job, method: str, examples: DataFrame, windows: list[Window]) -> Config:
