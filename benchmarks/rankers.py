@@ -2,9 +2,9 @@
 
 The parameters of each method are those with the best mean average precision on validation windows
 inside the training set, as in choose_parameters.py; then it is fitted on all of it and scores the
-exposures that the evaluation at --as-of looks at. Then, by how much each differs from the configured
-method in mean average precision on the windows, on the same users. Needs the tables and models of a
-run at --as-of.
+exposures that the evaluation at --as-of looks at. At last, by how much each differs from the
+configured method in mean average precision on the windows, on the same users. Needs the tables and
+models of a run at --as-of.
 
     ./spark-submit.sh --conf spark.sql.shuffle.partitions=1 benchmarks/rankers.py \
         --config conf/complete_journey.yaml \
