@@ -1,9 +1,9 @@
 """Compare the retrievers on the exposures after --as-of, with intervals; none of them saw one.
 
 Each is fitted at --as-of with the parameters of the configuration, and scores the exposures that
-the evaluation at --as-of looks at; in the last column is its average precision on validation
-windows before --as-of, fitted at their first day. ``popularity`` (response rate of the activity's
-type), ``affinity`` (money spent on its products) and ``ranker`` are beside them.
+the evaluation at --as-of looks at; with --windows the last column is its average precision on
+validation windows before --as-of, fitted at their first day. ``popularity`` (response rate of the
+activity's type), ``affinity`` (money spent on its products) and ``ranker`` are beside them.
 
 Then the cold start: for every user who answered an activity that is new after --as-of, all the new
 activities in order as of that day, and the share of the answered ones that is among the first k.
@@ -23,6 +23,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from activityrec import tables
+from activityrec.errors import ConfigError
 from activityrec.evaluation.baselines import affinity_amount, with_popularity
 from activityrec.evaluation.draws import summarised
 from activityrec.evaluation.lists import list_draws, list_hits
@@ -41,7 +42,8 @@ FIRST = (1, 2, 3)
 
 
 def compare(job: Job) -> None:
-    examples, windows = closed_examples(job).localCheckpoint(), windows_of(job)
+    examples = closed_examples(job).localCheckpoint()
+    windows = windows_of(job) if job.options["windows"] else []
     later = baselines(job, holdout(job)).localCheckpoint()
     cold = new_activities(job, later).localCheckpoint()
     pairs = later.select(*KEY).unionByName(cold.select(*KEY))
@@ -49,13 +51,18 @@ def compare(job: Job) -> None:
     lists = [named(cold, name, name) for name in ("popularity", "random")]
     notes: dict[str, str] = {}
     for name in (job.options["methods"] or ",".join(RETRIEVERS)).split(","):
-        started = time.perf_counter()
-        found, model = scored(job, name, job.as_of, pairs), f"{name} (retriever)"
+        started, model = time.perf_counter(), f"{name} (retriever)"
+        try:
+            found = scored(job, name, job.as_of, pairs)
+        except ConfigError as error:
+            print(f"{name}: left out: {error}", flush=True)
+            continue
         for rows, kept in ((later, scores), (cold, lists)):
             both = rows.drop(f"{name}_score").join(found, on=KEY, how="inner")
             kept.append(named(both, model, f"{name}_score").localCheckpoint())
         spent = time.perf_counter() - started
-        notes[model] = on_windows(job, name, examples, windows)
+        if windows:
+            notes[model] = on_windows(job, name, examples, windows)
         print(f"{name}: one fit and its scores in {spent:.0f} s", flush=True)
     report(union(scores).repartition(4).persist(), "average precision on windows", notes)
     recall(union(lists).repartition(4).persist())
@@ -154,7 +161,7 @@ if __name__ == "__main__":
         __doc__,
         finish=compare,
         options={
-            "windows": "first days of the validation windows, comma separated",
+            "windows": "first days of the validation windows, comma separated; none by default",
             "methods": "the retrievers, comma separated; all by default",
         },
     )

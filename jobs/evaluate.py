@@ -25,7 +25,6 @@ from activityrec.serving.candidates import Serving, scored_candidates, sides
 from activityrec.serving.load import load_serving
 
 log = logging.getLogger("activityrec")
-SIDE = ["population", "metric", "model"]
 
 
 def run(job: Job) -> dict[str, int]:
@@ -50,7 +49,9 @@ def run(job: Job) -> dict[str, int]:
     written["metrics"] = lakehouse.replace(tables.METRICS, metrics.withColumns(marks), where)
     # What is too small to be shown is not shown as a difference either.
     shown = lakehouse.read(tables.METRICS).where(where).where("value IS NOT NULL")
-    pairs = pairs.join(shown.select(*SIDE), on=SIDE, how="left_semi")
+    for side in ("model", "baseline"):
+        sides = shown.select("population", "metric", F.col("model").alias(side))
+        pairs = pairs.join(sides, on=["population", "metric", side], how="left_semi")
     written["comparisons"] = lakehouse.replace(tables.COMPARISONS, pairs.withColumns(marks), where)
 
     with job.tracking.run(

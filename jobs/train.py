@@ -1,6 +1,7 @@
 """Train: features → vectors of retrievers, training_examples, the ranker; models in MLflow."""
 
 import logging
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from pyspark.ml import PipelineModel, Transformer
@@ -24,13 +25,28 @@ from activityrec.retrieval.pairs import calendar, pair_scores
 from activityrec.retrieval.protocol import Vectors
 from activityrec.retrieval.registry import retrievers
 from activityrec.retrieval.segments import with_segment, with_segments
-from activityrec.tracking import ORDERED_BY
+from activityrec.tracking import HAS_RANKER, ORDERED_BY, RETRIEVAL_VERSION
 
 log = logging.getLogger("activityrec")
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A model and what its MLflow run tells of it."""
+
+    part: str
+    model: PipelineModel
+    params: dict[str, object]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
 def run(job: Job) -> dict[str, int]:
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
+    table = tables.training_examples(config)
+    if lakehouse.exists(table):
+        # One of another configuration is refused now, and not after all fits.
+        lakehouse.read(table)
     history = read_history(lakehouse, as_of)
     known = known_outcomes(history, config)
     start = first_day(history.events) + timedelta(days=config.ranker.min_history_days)
@@ -41,14 +57,37 @@ def run(job: Job) -> dict[str, int]:
 
     dates = fit_dates(as_of, first[0] if first else None, config.retrieval.refit_days)
     with lakehouse.checkpoints():
-        written = train_retrievers(job, dates)
+        written, retrieval = train_retrievers(job, dates)
     if closed.isEmpty():
-        return written | {"training_examples": 0}
-    return written | train_ranker(job, closed, dates)
+        if lakehouse.exists(table):
+            examples = lakehouse.read(table).limit(0)
+            lakehouse.replace(table, examples, f"as_of = '{as_of}'")
+        register(job, retrieval, None)
+        return written | {table.name: 0}
+    ranker = train_ranker(job, closed, dates)
+    register(job, retrieval, ranker)
+    return written | {table.name: int(ranker.metrics["examples"])}
 
 
-def train_retrievers(job: Job, dates: list[date]) -> dict[str, int]:
-    """Fit the retrievers as of each date; the last fit, of the whole history, is registered."""
+def register(job: Job, retrieval: Trained, ranker: Trained | None) -> None:
+    """Register what was trained; all of it becomes champion, or nothing does."""
+    versions: dict[str, str] = {}
+    for trained in filter(None, (retrieval, ranker)):
+        tags = trained.tags
+        if trained is retrieval:
+            tags = tags | {HAS_RANKER: "true" if ranker else "false"}
+        else:
+            tags = tags | {RETRIEVAL_VERSION: versions["retrieval"]}
+        name = f"{job.run_id} {trained.part}"
+        with job.tracking.run(name, job.as_of, trained.params, job.lakehouse.reads):
+            job.tracking.log_metrics(trained.metrics)
+            version = job.tracking.register(trained.part, trained.model, job.as_of, tags)
+        versions[trained.part] = version
+    job.tracking.promote(versions)
+
+
+def train_retrievers(job: Job, dates: list[date]) -> tuple[dict[str, int], Trained]:
+    """Fit the retrievers as of each date; the model is the last fit, of the whole history."""
     lakehouse, config = job.lakehouse, job.config
     # Who and what is known at as_of covers every earlier day.
     numbers = known_before(lakehouse, config, job.as_of).numbers
@@ -65,7 +104,13 @@ def train_retrievers(job: Job, dates: list[date]) -> dict[str, int]:
             count = lakehouse.replace(tables.USER_SEGMENTS, segments, f"fitted_date = '{day}'")
             written["user_segments"] = written.get("user_segments", 0) + count
         for name, fit in retrievers(config.retrieval).items():
-            vectors = fit(known)
+            try:
+                vectors = fit(known)
+            except StateError as error:
+                if day == job.as_of:
+                    raise
+                log.info("%s cannot be fitted at %s: its scores are 0: %s", name, day, error)
+                continue
             fits.append((day, name))
             for table, count in write_vectors(job, day, name, vectors).items():
                 written[table] += count
@@ -74,13 +119,11 @@ def train_retrievers(job: Job, dates: list[date]) -> dict[str, int]:
             known.release()
         known.interactions.unpersist()
     drop_others(job, dates, fits)
-    params = {"half_life_days": config.interactions.half_life_days}
+    params: dict[str, object] = {"half_life_days": config.interactions.half_life_days}
     for name in config.retrieval.weights:
         params |= {f"{name}.{key}": value for key, value in getattr(config.retrieval, name)}
-    with job.tracking.run(f"{job.run_id} retrieval", job.as_of, params, lakehouse.reads):
-        job.tracking.log_metrics({name: float(count) for name, count in written.items()})
-        job.tracking.register("retrieval", PipelineModel(models), job.as_of)
-    return written
+    metrics = {name: float(count) for name, count in written.items()}
+    return written, Trained("retrieval", PipelineModel(models), params, metrics, {})
 
 
 def write_vectors(job: Job, day: date, retriever: str, vectors: Vectors) -> dict[str, int]:
@@ -128,8 +171,31 @@ def retrieval_scores(job: Job, closed: DataFrame, fits: list[date]) -> DataFrame
     return with_segment(scores, segments, fits)
 
 
-def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int]:
+def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> Trained:
     """Assemble the point-in-time training set and fit the ranker on it."""
+    config = job.config
+    rows, count = write_examples(job, closed, fits)
+    later = Later(rows, config)
+    model, calibration = calibrated(fit_ranker(rows, config), later)
+    order = best_order(later)
+    if order.column != "probability":
+        log.warning("the ranker is worse than %s, which orders the lists", order.column)
+    params = ranker_params(config) | {
+        "calibration_decision": calibration.decision,
+        "calibration_reason": calibration.reason,
+    }
+    metrics = {
+        "examples": float(count),
+        "training_auc": training_auc(model, rows),
+        **calibration.figures,
+        **order.figures,
+        **{f"weight_{name}": w for name, w in coefficients(model, config).items()},
+    }
+    return Trained("ranker", model, params, metrics, {ORDERED_BY: order.column})
+
+
+def write_examples(job: Job, closed: DataFrame, fits: list[date]) -> tuple[DataFrame, int]:
+    """The training examples, written, and their number."""
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
     learnt = examples(
         closed,
@@ -149,28 +215,7 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> dict[str, int
             f"table features.user_features lacks snapshots of {closed.count() - count:,} of "
             f"{closed.count():,} exposures before {as_of}: run features at {as_of} first"
         )
-    rows = lakehouse.read(table).where(f"as_of = '{as_of}'")
-    later = Later(rows, config)
-    model, calibration = calibrated(fit_ranker(rows, config), later)
-    order = best_order(later)
-    if order.column != "probability":
-        log.warning("the ranker is worse than %s, which orders the lists", order.column)
-    params = ranker_params(config) | {
-        "calibration_decision": calibration.decision,
-        "calibration_reason": calibration.reason,
-    }
-    with job.tracking.run(f"{job.run_id} ranker", as_of, params, lakehouse.reads):
-        job.tracking.log_metrics(
-            {
-                "examples": float(count),
-                "training_auc": training_auc(model, rows),
-                **calibration.figures,
-                **order.figures,
-                **{f"weight_{name}": w for name, w in coefficients(model, config).items()},
-            }
-        )
-        job.tracking.register("ranker", model, as_of, {ORDERED_BY: order.column})
-    return {table.name: count}
+    return lakehouse.read(table).where(f"as_of = '{as_of}'"), count
 
 
 if __name__ == "__main__":

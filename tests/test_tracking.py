@@ -47,7 +47,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with ours.run("shop-20240601 ranker", JUNE, {"reg": 0.5}, VERSIONS):
         ours.log_metrics({"ndcg@3": 0.25})
         twice = SQLTransformer(statement="SELECT 2 * value AS twice FROM __THIS__")
-        ours.register("ranker", PipelineModel([twice]), JUNE)
+        ours.promote({"ranker": ours.register("ranker", PipelineModel([twice]), JUNE)})
     return folder
 
 
@@ -63,7 +63,7 @@ def test_a_run_keeps_parameters_metrics_and_the_versions_that_it_read(folder: Pa
     assert json.loads(kept) == VERSIONS
 
 
-def test_the_last_model_registered_is_the_champion(spark: SparkSession, folder: Path) -> None:
+def test_the_model_promoted_is_the_champion(spark: SparkSession, folder: Path) -> None:
     champion = tracking(folder, "shop").champion("ranker", JUNE)
     assert (str(champion), champion.as_of) == ("shop-ranker/1", JUNE)
     rows = spark.createDataFrame([(21,)], "value INT")
@@ -114,7 +114,7 @@ def test_a_registered_als_holds_factors_of_items_and_none_of_users(
     ours = tracking(tmp_path, "shop")
     assert fit.model is not None
     with ours.run("shop-20240501 als", MAY, {}, {}):
-        ours.register("als", fit.model, MAY)
+        ours.promote({"als": ours.register("als", fit.model, MAY)})
     files = [path for path in tmp_path.rglob("*.parquet") if "userFactors" in path.parts]
     assert files
     assert sum(pq.read_metadata(path).num_rows for path in files) == 0

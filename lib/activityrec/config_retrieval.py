@@ -49,7 +49,7 @@ class EaseConfig(Section):
 
     reg: Annotated[float, Field(gt=0)] = 500.0
     power: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max_items: Annotated[int, Field(ge=1, le=20_000)] = 10_000
+    max_items: Annotated[int, Field(ge=1, le=20_000)] = 5_000
     items: list[ItemKind] = ["product", "activity"]
     pooling: Pooling = "sum"
 

@@ -20,6 +20,10 @@ from activityrec.errors import StateError
 CHAMPION = "champion"
 ORDERED_BY = "ordered_by"
 """Tag of a ranker: the column that its lists are ordered by."""
+RETRIEVAL_VERSION = "retrieval_version"
+"""Tag of a ranker: the version of the retrieval model whose scores it learnt with."""
+HAS_RANKER = "has_ranker"
+"""Tag of a retrieval model: whether a ranker was trained with it, ``true`` or ``false``."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,8 @@ class Tracking:
 
     def register(
         self, part: str, model: Model, as_of: date, tags: Mapping[str, str] | None = None
-    ) -> None:
-        """Log a fitted Spark model in the current run, register it and make it champion."""
+    ) -> str:
+        """Log a fitted Spark model in the current run and register it; its version."""
         import pyspark
 
         name = self.model_name(part)
@@ -104,7 +108,13 @@ class Tracking:
         version = info.registered_model_version
         for key, value in {"as_of": as_of.isoformat(), **(tags or {})}.items():
             client.set_model_version_tag(name, version, key, value)
-        client.set_registered_model_alias(name, CHAMPION, version)
+        return str(version)
+
+    def promote(self, versions: Mapping[str, str]) -> None:
+        """Make these versions, by part, the champions."""
+        self._connect()
+        for part, version in versions.items():
+            MlflowClient().set_registered_model_alias(self.model_name(part), CHAMPION, version)
 
     def champion(self, part: str, as_of: date, load: bool = True) -> Champion:
         """The champion of a part, with its model where ``load`` is true.

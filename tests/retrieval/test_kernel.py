@@ -1,6 +1,7 @@
 """The kernel: sparse products, masks and the best cells of each row."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +80,24 @@ def test_each_retriever_proposes_its_part_and_the_blend_fills_the_rest() -> None
         kept, [[True, True, False, False, True, True], [True, True, False, True, True, False]]
     )
     assert proposed({"a": first}, order, mask, 4) is mask
+
+
+def test_a_retriever_proposes_nothing_of_a_user_that_it_does_not_know() -> None:
+    unknown = np.zeros((1, 6))
+    few = np.array([[0.0, 0, 0, 3, 0, 0]])
+    order = np.array([[0.0, 1, 2, 3, 4, 5]])
+    kept = proposed({"a": unknown, "b": few}, order, np.ones((1, 6), dtype=bool), 4)
+    assert np.flatnonzero(kept).tolist() == [2, 3, 4, 5]
+
+
+def test_popularity_changes_the_order_of_no_scores_however_small_they_are() -> None:
+    side = ActivitySideVectors.dense(np.array([[5e-7], [2e-7], [1e-7]], dtype=np.float32))
+    live = replace(_live(), vectors={"als": side})
+    users = _users().slice(0, 1)
+    one = pa.array([[1.0]], pa.list_(pa.float32()))
+    users = users.set_column(2, "als_vector", one)
+    (batch,) = candidate_mapper(Spread(pickle.dumps(live)), ["user_id"], [], 3)(iter([users]))
+    assert [c["activity_id"] for c in batch.column("candidates")[0].as_py()] == ["a", "b", "c"]
 
 
 def _live() -> LiveActivities:

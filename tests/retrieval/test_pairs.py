@@ -77,6 +77,36 @@ def test_ranks_are_among_the_activities_of_the_day(
     }
 
 
+def test_what_others_were_shown_changes_nothing(spark: SparkSession) -> None:
+    """Ranks and probabilities are over the day's activities and what the user was shown."""
+    spans = {"a": None, "b": None, "over": datetime(2024, 3, 5)}
+    activities = spark.createDataFrame(
+        [(name, datetime(2024, 1, 1), end) for name, end in spans.items()],
+        "activity_id STRING, start_ts TIMESTAMP, end_ts TIMESTAMP",
+    )
+    users = [(MARCH, "bayes", user, None, [1.0]) for user in ("u", "v")]
+    items = [(MARCH, "bayes", name, None, [value]) for name, value in
+             (("a", 1.0), ("b", 1.0), ("over", 4.0))]  # fmt: skip
+    schema = "fitted_date DATE, retriever STRING, activity_id STRING, indices ARRAY<INT>, "
+    sides = (
+        spark.createDataFrame(users, tables.USER_VECTORS.row_type),
+        spark.createDataFrame(items, schema + "vector ARRAY<FLOAT>"),
+    )
+
+    def scores(*pairs: tuple[str, str]) -> Row:
+        wanted = spark.createDataFrame(
+            [(EARLY, *pair) for pair in pairs],
+            "snapshot_date DATE, user_id STRING, activity_id STRING",
+        ).coalesce(1)
+        when = calendar(activities, planning_days=0)
+        rows = pair_scores(wanted, [MARCH], *sides, when, ["bayes"])
+        return rows.where("user_id = 'u' AND activity_id = 'a'").first()
+
+    assert scores(("u", "a"))[3:] == (0.5, 1.5)
+    assert scores(("u", "a"), ("v", "over"))[3:] == (0.5, 1.5)
+    assert scores(("u", "a"), ("u", "over"))[3:] == (pytest.approx(1 / (2 + np.exp(3))), 2.5)
+
+
 def test_days_of_an_activity_are_those_on_which_it_is_live(spark: SparkSession) -> None:
     activities = spark.createDataFrame(
         [("day", datetime(2024, 3, 1), datetime(2024, 3, 2)),

@@ -34,21 +34,34 @@ def sampled_exposures(history: History, config: Config) -> DataFrame:
     """(user_id, activity_id, exposure_ts, weight), by the hash of user, day and seed.
 
     Of n activities that were live and not answered, up to ``ranker.negatives`` different ones are
-    drawn, the same ones in every run; k that were drawn weigh n / k each.
+    drawn, the same ones in every run; k that were drawn weigh n / k each. With
+    ``recommend.exclude_answered`` an activity that the user answered on an earlier day is neither.
     """
     ranker = config.ranker
     answers = responses_of(history.events, config.response).select(
         "user_id", "activity_id", F.to_date("event_ts").alias("day")
     )
+    first = F.min("day").alias("first")
+    ever = answers.groupBy("user_id", "activity_id").agg(first).groupBy("user_id").agg(
+        F.collect_list(F.struct("activity_id", "first")).alias("_ever")
+    )  # fmt: skip
     days = answers.select("day").distinct()
     live = F.broadcast(_live_on(days, history.activities))
     by_day = answers.groupBy("user_id", "day").agg(F.collect_set("activity_id").alias("_answered"))
-    sides = by_day.join(live, on="day", how="inner").select(
-        "user_id",
-        "day",
-        # Sets come in any order, and the draw goes by the place.
-        F.array_sort(F.array_intersect("_live", "_answered")).alias("_positive"),
-        F.array_except("_live", "_answered").alias("_others"),
+    before = F.filter("_ever", lambda entry: entry["first"] < F.col("day"))["activity_id"]
+    # What serving leaves out must not be learnt from either.
+    gone = before if config.recommend.exclude_answered else F.array().cast("array<string>")
+    sides = (
+        by_day.join(live, on="day", how="inner")
+        .join(ever, on="user_id", how="inner")
+        .withColumn("_live", F.array_except("_live", gone))
+        .select(
+            "user_id",
+            "day",
+            # Sets come in any order, and the draw goes by the place.
+            F.array_sort(F.array_intersect("_live", "_answered")).alias("_positive"),
+            F.array_except("_live", "_answered").alias("_others"),
+        )
     )
     drawn = sides.where(F.size("_positive") > 0).withColumn(
         "_negative", _draw("_others", ranker.negatives, ranker.seed)

@@ -20,12 +20,13 @@ class Order:
 
 
 def part_columns(config: Config) -> dict[str, str]:
-    """Part to its column: the retrievers' scores, the rates of the user and of the type."""
-    return {
-        **config.retrieval.score_columns,
-        "past_rate": "response_rate",
-        "popularity": "type_response_rate",
-    }
+    """Part to its column: the retrievers' scores."""
+    return config.retrieval.score_columns
+
+
+RATES = {"past_rate": "response_rate", "popularity": "type_response_rate"}
+"""What is measured beside the parts. A rate of the user, or of the type, cannot order a list, or an
+audience: it is the same for all of it."""
 
 
 def best_order(later: Later) -> Order:
@@ -40,7 +41,7 @@ def best_order(later: Later) -> Order:
     _, second, third = later.parts
     scored = probabilities(later.early, second.unionByName(third))
     columns = {"ranker": "probability", **part_columns(later.config)}
-    figures = average_precisions(scored, columns)
+    figures = average_precisions(scored, columns | RATES)
     best = max(columns, key=lambda name: figures[name])
     # At equal quality the ranker, which also says how likely a response is.
     column = columns[best] if figures[best] > figures["ranker"] else "probability"

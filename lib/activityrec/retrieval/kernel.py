@@ -21,7 +21,8 @@ Batches = Iterator[pa.RecordBatch]
 Mask = npt.NDArray[np.bool_]
 
 POPULARITY_TRACE = 1e-6
-"""How much of an activity's popularity is added to its score: enough to break ties."""
+"""How much of an activity's popularity, as a share of the user's largest score, is added to its
+score: enough to break ties."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def candidate_mapper(
                     )
                     for name, side in live.vectors.items()
                 }
-                order = blend(scores, live.weights, mask) + POPULARITY_TRACE * live.popularity
+                order = _with_trace(blend(scores, live.weights, mask), live.popularity)
                 user, activity = top(order, proposed(scores, order, mask, n), n)
                 for name, block in scores.items():
                     blocks[f"{name}_score"] = block
@@ -127,16 +128,25 @@ def _cells(column: pa.ListArray) -> tuple[Ints, Ints]:
     return np.repeat(np.arange(len(column)), lengths), column.flatten().to_numpy().astype(np.int64)
 
 
+def _with_trace(order: Floats, popularity: Floats) -> Floats:
+    """Popularity breaks ties, and orders everything where all scores are 0."""
+    size = np.maximum(order.max(axis=1, initial=0), -order.min(axis=1, initial=0))
+    trace = POPULARITY_TRACE * np.where(size > 0, size, 1.0)
+    return order + trace[:, None] * popularity
+
+
 def proposed(scores: dict[str, Floats], order: Floats, mask: Mask, n: int) -> Mask:
     """The cells that are candidates: each retriever proposes an equal part of n.
 
-    Where they propose the same, or have too few, the best of the blend fill the rest.
+    It proposes what it scores above the least: of a user that it does not know nothing. Where they
+    propose the same, or have too few, the best of the blend fill the rest.
     """
     if len(scores) == 1 or mask.shape[1] <= n:
         return mask
     chosen = np.zeros_like(mask)
     for block in scores.values():
-        chosen[top(block, mask, max(1, n // len(scores)))] = True
+        least = np.where(mask, block, np.inf).min(axis=1, keepdims=True)
+        chosen[top(block, mask & (block > least), max(1, n // len(scores)))] = True
     filled = np.where(chosen, np.inf, order)
     kept = np.zeros_like(mask)
     kept[top(filled, mask, n)] = True

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from activityrec.config import RetrievalConfig
 from activityrec.features.affinity import Ints
-from activityrec.features.pairs import wanted_activities
+from activityrec.features.pairs import CELLS_PER_BLOCK, wanted_activities
 from activityrec.features.users import KEY
 from activityrec.retrieval.fits import last_fit
 from activityrec.retrieval.scores import ranks, score_block
@@ -116,11 +116,14 @@ def _mapper(
 ) -> Callable[[Batches], Batches]:
     def compute(batches: Batches) -> Batches:
         sides = spread_sides.value()
+        height = max(1, CELLS_PER_BLOCK // max(1, len(when.activity_ids)))
         for batch in batches:
             days = batch.column("snapshot_date").cast(pa.int32()).to_numpy()
             edges = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
             for start, stop in zip(edges, [*edges[1:], len(days)], strict=True):
-                yield _day(batch.slice(start, stop - start), int(days[start]), sides, when, names)
+                for first in range(start, stop, height):
+                    rows = batch.slice(first, min(height, stop - first))
+                    yield _day(rows, int(days[first]), sides, when, names)
 
     return compute
 
@@ -131,8 +134,12 @@ def _day(
     wanted = rows.column("wanted")
     user = np.repeat(np.arange(rows.num_rows), wanted.value_lengths().to_numpy())
     activity = wanted.flatten().to_numpy().astype(np.int64)
-    # What was shown counts as a candidate, whatever the plan says.
-    columns = np.union1d(when.on(day), activity)
+    live = when.on(day)
+    columns = np.union1d(live, activity)
+    # What was shown to a user counts as a candidate for them, whatever the plan says.
+    among = np.zeros((rows.num_rows, len(columns)), dtype=bool)
+    among[:, np.searchsorted(columns, live)] = True
+    among[user, np.searchsorted(columns, activity)] = True
     fitted = rows.column("fitted_date")[0].as_py()
     known = sides.get(fitted) or no_sides(names, len(when.activity_ids))
     of_day = chosen(known, columns)
@@ -140,10 +147,10 @@ def _day(
     found = {}
     for name in names:
         block = score_block(
-            rows.column(f"{name}_indices"), rows.column(f"{name}_vector"), of_day[name]
+            rows.column(f"{name}_indices"), rows.column(f"{name}_vector"), of_day[name], among
         )
         found[f"{name}_score"] = pa.array(block[cell])
-        found[f"{name}_rank"] = pa.array(ranks(block)[cell])
+        found[f"{name}_rank"] = pa.array(ranks(np.where(among, block, -np.inf))[cell])
     return pa.RecordBatch.from_arrays(
         [
             rows.column("snapshot_date").take(pa.array(user)),

@@ -91,7 +91,12 @@ class ActivitySideVectors:
         return np.bincount(self.of_place.items, minlength=self.width) > 0
 
 
-def score_block(indices: pa.ListArray, vectors: pa.ListArray, side: ActivitySideVectors) -> Floats:
+def score_block(
+    indices: pa.ListArray,
+    vectors: pa.ListArray,
+    side: ActivitySideVectors,
+    among: npt.NDArray[np.bool_] | None = None,
+) -> Floats:
     """Scores (users, activities); 0 for a user or an activity without a vector.
 
     Parameters
@@ -99,12 +104,15 @@ def score_block(indices: pa.ListArray, vectors: pa.ListArray, side: ActivitySide
     indices, vectors
         Of each user, NULL where the retriever does not know them; ``indices`` are NULL for
         dense vectors.
+    among
+        (users, activities): those that a user's probabilities are over; None: all of them.
     """
     scores = _products(indices, vectors, side)
     if not side.softmax:
         return scores
     known = vectors.is_valid().to_numpy(zero_copy_only=False)
-    return probabilities(scores, known[:, None] & side.filled())
+    filled = known[:, None] & side.filled()
+    return probabilities(scores, filled if among is None else filled & among)
 
 
 def probabilities(scores: Floats, known: npt.NDArray[np.bool_]) -> Floats:

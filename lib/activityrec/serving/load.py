@@ -11,13 +11,14 @@ from activityrec.errors import StateError
 from activityrec.features.history import History, first_day, read_history
 from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import Snapshots
+from activityrec.ingest.horizon import live_activities
 from activityrec.job import Job
 from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.fold_in import fold_in
 from activityrec.retrieval.interactions import interactions
 from activityrec.retrieval.segments import with_segment
 from activityrec.serving.candidates import Serving
-from activityrec.tracking import ORDERED_BY, Champion
+from activityrec.tracking import HAS_RANKER, ORDERED_BY, RETRIEVAL_VERSION, Champion
 
 
 def load_serving(job: Job) -> tuple[Serving, Champion]:
@@ -31,9 +32,7 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
     history = read_history(lakehouse, as_of)
     retrieval = job.tracking.champion("retrieval", as_of, load=False)
-    ranker = None
-    if _has_ranker(job, retrieval.as_of):
-        ranker = job.tracking.champion("ranker", as_of)
+    ranker = _ranker_of(job, retrieval)
     users = _users_now(job, history)
     fit = _fit(job, retrieval.as_of)
     serving = Serving(
@@ -43,7 +42,7 @@ def load_serving(job: Job) -> tuple[Serving, Champion]:
         history=history,
         snapshots=_snapshots(job, history, users),
         users=with_segment(users, fit.segments, [retrieval.as_of]),
-        activities=lakehouse.read(tables.activity_features(config)).where(_now(job)),
+        activities=_activities_now(job, history),
         user_vectors=fit.users,
         item_vectors=fit.items,
         activity_vectors=activity_vectors(
@@ -76,6 +75,12 @@ def _fit(job: Job, day: date) -> _Fit:
         raise StateError(
             f"table features.item_vectors has no fit of {day}, the champion's: run train"
         )
+    fits = {row["retriever"] for row in items.select("retriever").distinct().collect()}
+    if lacking := [name for name in job.config.retrieval.weights if name not in fits]:
+        raise StateError(
+            f"retrieval.methods names {', '.join(lacking)}, not fitted at {day}, the champion's "
+            "day: run train"
+        )
     users = _with_new_users(lakehouse.read(tables.USER_VECTORS).where(fitted), items, job, day)
     segments = None
     if job.config.retrieval.segments is not None:
@@ -96,6 +101,19 @@ def _users_now(job: Job, history: History) -> DataFrame:
             "run features at it first"
         )
     return users
+
+
+def _activities_now(job: Job, history: History) -> DataFrame:
+    """The snapshot of every live activity at the job's day."""
+    rows = job.lakehouse.read(tables.activity_features(job.config)).where(_now(job))
+    live = live_activities(history.activities, job.as_of, job.config.recommend.planning_days)
+    lacking = live.join(rows.select("activity_id"), on="activity_id", how="left_anti")
+    if not lacking.isEmpty():
+        raise StateError(
+            f"table features.activity_features has no snapshot of {job.as_of} with every live "
+            "activity: run features at it first"
+        )
+    return rows
 
 
 def _snapshots(job: Job, history: History, users: DataFrame) -> Snapshots:
@@ -132,9 +150,15 @@ def _without(known: DataFrame, users: DataFrame) -> DataFrame:
     return known.join(users.select("user_id"), on="user_id", how="left_anti")
 
 
-def _has_ranker(job: Job, fitted: date) -> bool:
-    """Whether training had something to learn from: an exposure whose window had closed."""
-    table = tables.training_examples(job.config)
-    if not job.lakehouse.exists(table):
-        return False
-    return not job.lakehouse.read(table).where(F.col("as_of") == F.lit(fitted)).isEmpty()
+def _ranker_of(job: Job, retrieval: Champion) -> Champion | None:
+    """The ranker that was trained with this retrieval; None where none was: there was no exposure
+    whose window had closed."""
+    if retrieval.tags[HAS_RANKER] == "false":
+        return None
+    ranker = job.tracking.champion("ranker", job.as_of)
+    if ranker.tags[RETRIEVAL_VERSION] != retrieval.version:
+        raise StateError(
+            f"model {ranker} was trained with version {ranker.tags[RETRIEVAL_VERSION]} of "
+            f"{retrieval.name}, whose champion is {retrieval.version}: train did not end, run it"
+        )
+    return ranker

@@ -38,6 +38,8 @@ def default_space(config: Config) -> dict[str, Values]:
     of_retrievers = {
         key: values for key, values in _RETRIEVAL.items() if key.split(".")[1] in names
     }
+    if config.retrieval.segments is None:
+        of_retrievers.pop("retrieval.popularity.by_segment", None)
     return of_retrievers if config.tune.model != "ranker" else _RANKER | of_retrievers
 
 

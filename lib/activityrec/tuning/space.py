@@ -79,6 +79,8 @@ def with_values(config: Config, values: Mapping[str, Any]) -> Config:
     for key, value in values.items():
         try:
             config = _changed(config, key.split("."), value)
+            # What its sections say together.
+            Config.model_validate(config.model_dump())
         except ValidationError as error:
             fault = error.errors()[0]["msg"]
             raise ConfigError(f"tune.space: {key} refuses {value!r}: {fault}") from None
@@ -112,7 +114,9 @@ def _no_effect(config: Config, space: Mapping[str, Values], key: str) -> str | N
     if head == "interactions" or key == "retrieval.own_prior":
         return None if names else "has no effect: the ranker reads no retriever's score"
     ranker = config.ranker
-    is_method = head == "ranker" and isinstance(getattr(ranker, rest[0], None), Method)
+    is_method = (
+        head == "ranker" and bool(rest) and isinstance(getattr(ranker, rest[0], None), Method)
+    )
     if config.tune.model != "ranker" or not (is_method or key in (METHOD, "ranker.seed")):
         return (
             "cannot be searched: the trials use the training examples as they are; allowed are "

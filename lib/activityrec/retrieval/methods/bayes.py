@@ -124,7 +124,9 @@ def _users(known: Known, config: BayesConfig) -> tuple[DataFrame, int]:
         .groupBy("user_id")
         .agg(F.sort_array(F.collect_list(F.struct("item", F.col("x").alias("weight")))).alias("t"))
     )
-    everyone = known.numbers.users.select("user_id").unionByName(known.users.select("user_id"))
+    # Numbers may be those of a later day.
+    active = known.interactions.select("user_id")
+    everyone = active.unionByName(known.users.select("user_id"))
     none = F.array().cast("array<struct<item: int, weight: double>>")
     if not places:
         raise StateError(

@@ -19,7 +19,8 @@ def fit_popularity(known: Known, config: PopularityConfig) -> Vectors:
     """
     rows = known.keep(known.numbered(["product", "activity"]))
     if not config.by_segment:
-        segments = known.numbers.users.select("user_id", F.lit(0).alias("segment"))
+        everyone = known.interactions.select("user_id").distinct()
+        segments = everyone.withColumn("segment", F.lit(0))
     else:
         assert known.segments is not None, "the configuration has segments"
         segments = known.segments
