@@ -45,11 +45,12 @@ def computed(spark: SparkSession, exposures: dict[str, np.ndarray]) -> dict[str,
 
 def _scored(spark: SparkSession, data: dict[str, np.ndarray]) -> DataFrame:
     rows = [
-        (f"u{u}", f"a{a}", place, int(label), False, float(score), None, None, None, {})
+        (f"u{u}", f"a{a}", place, int(label), 1.0, False, float(score), None, None, None, {})
         for place, (u, a, label, score) in enumerate(zip(*data.values(), strict=True))
     ]
     schema = (
-        "user_id STRING, activity_id STRING, exposure_ts INT, label INT, censored BOOLEAN, "
+        "user_id STRING, activity_id STRING, exposure_ts INT, label INT, weight DOUBLE, "
+        "censored BOOLEAN, "
         "ranker DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, "
         "scores MAP<STRING, DOUBLE>"
     )
@@ -132,6 +133,32 @@ def test_replicates_weigh_users_as_often_as_they_are_drawn(
     assert rows[0]["high"] == pytest.approx(np.percentile(replicates, 97.5), abs=1e-9)
 
 
+def test_sampled_exposures_count_by_their_weight(
+    spark: SparkSession, exposures: dict[str, np.ndarray]
+) -> None:
+    weight = np.random.default_rng(9).integers(1, 5, ROWS).astype(float)
+    weights = F.element_at(F.array(*map(F.lit, weight.tolist())), F.col("exposure_ts") + 1)
+    scored = _scored(spark, exposures).withColumn("weight", weights)
+    rows = exposure_metrics(long_scores(scored), THRESHOLD, 5, Bootstrap(0, 0)).collect()
+    found = {row["metric"]: row["value"] for row in rows}
+    label, score = exposures["label"], exposures["ranker"]
+    bounded = np.clip(score, 1e-15, 1 - 1e-15)
+    users = exposures["user"]
+    within = [
+        sk.roc_auc_score(label[mine], score[mine], sample_weight=weight[mine])
+        for mine in (users == one for one in np.unique(users))
+        if 0 < label[mine].sum() < mine.sum()
+    ]
+    wanted = {
+        "auc": sk.roc_auc_score(label, score, sample_weight=weight),
+        "auc_within_user": np.mean(within),
+        "average_precision": sk.average_precision_score(label, score, sample_weight=weight),
+        "log_loss": sk.log_loss(label, bounded, sample_weight=weight),
+        "recall": sk.recall_score(label, score >= THRESHOLD, sample_weight=weight),
+    }
+    assert {name: found[name] for name in wanted} == pytest.approx(wanted, abs=1e-9)
+
+
 def test_models_are_compared_on_the_same_replicates(spark: SparkSession) -> None:
     draws = spark.createDataFrame(
         [("a", "auc", 0, 0.7), ("b", "auc", 0, 0.6), ("a", "auc", 1, 0.9), ("b", "auc", 1, 0.8),
@@ -174,9 +201,10 @@ def test_undefined_metrics_are_null_not_zero(spark: SparkSession) -> None:
 
 
 def test_models_without_probabilities_have_no_log_loss(spark: SparkSession) -> None:
-    rows = [("u1", "a1", 0, 1, False, None, 0.2, None, 40.0, {"als": 1.2})]
+    rows = [("u1", "a1", 0, 1, 1.0, False, None, 0.2, None, 40.0, {"als": 1.2})]
     schema = (
-        "user_id STRING, activity_id STRING, exposure_ts INT, label INT, censored BOOLEAN, "
+        "user_id STRING, activity_id STRING, exposure_ts INT, label INT, weight DOUBLE, "
+        "censored BOOLEAN, "
         "ranker DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, "
         "scores MAP<STRING, DOUBLE>"
     )

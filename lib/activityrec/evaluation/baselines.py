@@ -4,10 +4,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import FeaturesConfig
+from activityrec.ranking.pipeline import weighted
 
 
 def with_popularity(rows: DataFrame, examples: DataFrame | None) -> DataFrame:
-    """Add ``popularity``: the answered share of the activity's type.
+    """Add ``popularity``: the answered share of the activity's type, by weight.
 
     It is learnt from the examples that the ranker learnt from, so it is frozen like the ranker;
     a type without examples has the share of all. Without exposures to learn from it is the
@@ -22,8 +23,10 @@ def with_popularity(rows: DataFrame, examples: DataFrame | None) -> DataFrame:
     """
     if examples is None:
         return rows.withColumn("popularity", F.col("responders").cast("double"))
-    rates = examples.groupBy("activity_type").agg(F.avg("label").alias("_of_type"))
-    overall = examples.agg(F.avg("label").alias("_overall"))
+    examples = weighted(examples)
+    share = F.sum(F.col("weight") * F.col("label")) / F.sum("weight")
+    rates = examples.groupBy("activity_type").agg(share.alias("_of_type"))
+    overall = examples.agg(share.alias("_overall"))
     return (
         rows.join(F.broadcast(rates), on="activity_type", how="left")
         .join(F.broadcast(overall), how="cross")

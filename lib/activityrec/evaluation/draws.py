@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float64]
 Batches = Iterator[pa.RecordBatch]
 Ratio = tuple[Column, Column]
 
-CHUNK = 16
-"""Replicates at once where rows have to be sorted: 128 bytes for each of them."""
+CHUNK_CELLS = 2_000_000
+"""Rows times replicates at once: some 100 MB where rows have to be sorted."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,20 @@ class Bootstrap:
     replicates: int
     seed: int
 
-    def counts(self, users: pa.Array) -> Floats:
-        """(users, 1 + replicates) of a column of Spark's ``xxhash64``."""
+    def counts(self, users: pa.Array) -> Iterator[Floats]:
+        """The columns of :func:`activityrec.evaluation.bootstrap.counts`, some at a time.
+
+        Parameters
+        ----------
+        users
+            A column of Spark's ``xxhash64``.
+        """
         hashes = users.to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
-        return counts(hashes, self.replicates, self.seed)
+        yield np.ones((len(hashes), 1))
+        size = max(1, CHUNK_CELLS // max(1, len(hashes)))
+        for first in range(0, self.replicates, size):
+            some = min(size, self.replicates - first)
+            yield counts(hashes, some, self.seed, first)[:, 1:]
 
 
 def ratio_draws(rows: DataFrame, ratios: Mapping[str, Ratio], bootstrap: Bootstrap) -> DataFrame:
@@ -83,14 +93,14 @@ def _sums(bootstrap: Bootstrap) -> Callable[[Batches], Batches]:
         for batch in batches:
             if not batch.num_rows:
                 continue
-            times = bootstrap.counts(batch.column("user"))
             flat = batch.column("values").flatten().to_numpy(zero_copy_only=False)
             values = flat.reshape(batch.num_rows, -1)
             model = batch.column("model").dictionary_encode()
             code = model.indices.to_numpy(zero_copy_only=False)
             for place, name in enumerate(model.dictionary.to_pylist()):
-                mine = code == place
-                found = times[mine].T @ values[mine]
+                mine = np.flatnonzero(code == place)
+                users, added = batch.column("user").take(pa.array(mine)), values[mine]
+                found = np.concatenate([times.T @ added for times in bootstrap.counts(users)])
                 sums[name] = sums[name] + found if name in sums else found
         if sums:
             listed = [found.ravel() for found in sums.values()]
@@ -108,7 +118,7 @@ def ranking_draws(scores: DataFrame, groups: Sequence[str], bootstrap: Bootstrap
     Parameters
     ----------
     scores
-        model, user_id, score, label (0 or 1) and the columns of ``groups``.
+        model, user_id, score, label (0 or 1), ``weight`` and the columns of ``groups``.
 
     Returns
     -------
@@ -116,16 +126,19 @@ def ranking_draws(scores: DataFrame, groups: Sequence[str], bootstrap: Bootstrap
         Also the columns of ``groups``, and ``positives``: those of the data, not of the draw.
     """
     keys = ["model", *groups]
-    rows = scores.select(*keys, F.xxhash64("user_id").alias("user"), "score", "label")
+    rows = scores.select(*keys, F.xxhash64("user_id").alias("user"), "score", "label", "weight")
     schema = ", ".join(
         [*[f"{name} STRING" for name in keys], "metric STRING, draw INT, value DOUBLE",
          "positives BIGINT"]
     )  # fmt: skip
 
     def compute(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
-        score, label = (table.column(n).to_numpy().astype(np.float64) for n in ("score", "label"))
+        score, label, weight = (
+            table.column(name).to_numpy().astype(np.float64)
+            for name in ("score", "label", "weight")
+        )
         users = table.column("user").combine_chunks()
-        values = _ranking(score, label, lambda: _chunks(bootstrap, users))
+        values = _ranking(score, label, weight, bootstrap.counts(users))
         size = 1 + bootstrap.replicates
         same = [pa.repeat(value, 2 * size) for value in key]
         return pa.table(
@@ -141,35 +154,27 @@ def ranking_draws(scores: DataFrame, groups: Sequence[str], bootstrap: Bootstrap
     return rows.groupBy(*keys).applyInArrow(compute, schema)
 
 
-def _chunks(bootstrap: Bootstrap, users: pa.Array) -> Iterator[Floats]:
-    """The columns of :meth:`Bootstrap.counts`, some at a time."""
-    hashes = users.to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64)
-    yield np.ones((len(hashes), 1))
-    for first in range(0, bootstrap.replicates, CHUNK):
-        size = min(CHUNK, bootstrap.replicates - first)
-        yield counts(hashes, size, bootstrap.seed, first)[:, 1:]
-
-
 def _ranking(
-    score: Floats, label: Floats, chunks: Callable[[], Iterator[Floats]]
+    score: Floats, label: Floats, weight: Floats, counts: Iterator[Floats]
 ) -> tuple[Floats, Floats]:
     """(draws,) of AUC and of average precision; NaN where they are not defined."""
     order = np.argsort(score, kind="stable")
     ordered = score[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)
+    answered, others = weight[order] * label[order], weight[order] * (1 - label[order])
     found = []
-    for times in chunks():
-        weight = times[order]
-        positive = np.add.reduceat(weight * label[order][:, None], starts, axis=0)
-        negative = np.add.reduceat(weight * (1 - label[order])[:, None], starts, axis=0)
+    for times in counts:
+        drawn = times[order]
+        positive = np.add.reduceat(drawn * answered[:, None], starts, axis=0)
+        negative = np.add.reduceat(drawn * others[:, None], starts, axis=0)
         below = np.cumsum(negative, axis=0) - negative
         wins = (positive * (below + negative / 2)).sum(axis=0)
         hits = np.cumsum(positive[::-1], axis=0)
         seen = hits + np.cumsum(negative[::-1], axis=0)
         precise = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
-        total, others = positive.sum(axis=0), negative.sum(axis=0)
+        total, rest = positive.sum(axis=0), negative.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found.append((wins / (total * others), (positive[::-1] * precise).sum(axis=0) / total))
+            found.append((wins / (total * rest), (positive[::-1] * precise).sum(axis=0) / total))
     auc, precision = (np.concatenate(part) for part in zip(*found, strict=True))
     return auc, precision
 

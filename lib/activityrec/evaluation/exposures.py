@@ -49,6 +49,7 @@ def scored_exposures(serving: Serving, full: History, learnt: DataFrame | None) 
             "activity_id",
             "exposure_ts",
             "label",
+            "weight",
             (F.col("closes_ts") > F.col("_end")).alias("censored"),
             (F.col("probability") if serving.ranker is not None else F.lit(None)).alias("ranker"),
             # Without examples popularity is a number of users, and no probability.

@@ -1,7 +1,7 @@
 """Metrics of scored exposures: pooled, within activities, within users.
 
 Input is long: one row for each exposure and model, with ``model``, ``score``, ``label``,
-user_id and activity_id.
+user_id, activity_id and ``weight``, for how many it stands (1 where there is no such column).
 """
 
 from functools import reduce
@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from activityrec.evaluation.draws import Bootstrap, Ratio, ranking_draws, ratio_draws, summarised
+from activityrec.ranking.pipeline import weighted
 
 PROBABILITIES = ("ranker", "popularity", "past_rate")
 """The models whose score is a probability."""
@@ -20,7 +21,7 @@ MODELS = ("ranker", "popularity", "past_rate", "affinity")
 def long_scores(scored: DataFrame) -> DataFrame:
     """One row for each exposure and model, the retrievers in ``scores`` among them; models without
     a score are left out."""
-    key = ["user_id", "activity_id", "exposure_ts", "label", "censored"]
+    key = ["user_id", "activity_id", "exposure_ts", "label", "weight", "censored"]
     models = [entry for m in MODELS for entry in (F.lit(m), F.col(m).cast("double"))]
     everything = F.map_concat(F.create_map(*models), "scores")
     return scored.select(*key, F.explode(everything).alias("model", "score")).where(
@@ -58,7 +59,8 @@ def exposure_draws(
     probability also have ``log_loss``, ``brier``, ``calibration_error`` (expected, over ten equal
     bins; Naeini et al. 2015), and ``accuracy``, ``precision``, ``recall``, ``f1`` at a threshold.
     """
-    by_user = _ranking(scores, ["user_id"]).where("auc IS NOT NULL")
+    scores = weighted(scores)
+    by_user = _auc(scores, "user_id").where("auc IS NOT NULL")
     pooled = ranking_draws(scores, [], bootstrap).drop("positives")
     frames = [
         pooled,
@@ -71,12 +73,11 @@ def exposure_draws(
 
 def with_counts(metrics: DataFrame, scores: DataFrame, min_answers: int) -> DataFrame:
     """Add ``rows``, ``positives`` and ``groups`` to summarised metrics of exposures."""
+    scores = weighted(scores)
     counted = [F.sum("rows").alias("rows"), F.sum("positives").alias("positives")]
 
     def within(key: str, least: int) -> DataFrame:
-        groups = _ranking(scores, [key]).where(
-            F.col("auc").isNotNull() & (F.col("positives") >= least)
-        )
+        groups = _auc(scores, key).where(F.col("auc").isNotNull() & (F.col("positives") >= least))
         named = groups.groupBy("model").agg(*counted, F.count("*").alias("groups"))
         return named.withColumn("_of", F.lit(key))
 
@@ -106,7 +107,7 @@ def _within_activity(scores: DataFrame, min_answers: int, bootstrap: Bootstrap) 
 
 
 def _probabilistic(scores: DataFrame, threshold: float, bootstrap: Bootstrap) -> DataFrame:
-    label, score, one = F.col("label"), F.col("score"), F.lit(1.0)
+    label, score, weight = F.col("label"), F.col("score"), F.col("weight")
     # As elsewhere, a certain and wrong probability costs much but not infinity.
     p = F.greatest(F.lit(1e-15), F.least(F.lit(1 - 1e-15), score))
     loss = -(label * F.log(p) + (1 - label) * F.log1p(-p))
@@ -114,15 +115,15 @@ def _probabilistic(scores: DataFrame, threshold: float, bootstrap: Bootstrap) ->
     hit = predicted * label
     place = F.least(F.floor(score * BINS), F.lit(BINS - 1))
     ratios: dict[str, Ratio] = {
-        "log_loss": (loss, one),
-        "brier": ((score - label) ** 2, one),
-        "accuracy": ((predicted == label).cast("int"), one),
-        "precision": (hit, predicted),
-        "recall": (hit, label),
-        "f1": (2 * hit, predicted + label),
+        "log_loss": (weight * loss, weight),
+        "brier": (weight * (score - label) ** 2, weight),
+        "accuracy": (weight * (predicted == label).cast("int"), weight),
+        "precision": (weight * hit, weight * predicted),
+        "recall": (weight * hit, weight * label),
+        "f1": (weight * 2 * hit, weight * (predicted + label)),
     }
     bins = {
-        f"bin {number}": (F.when(place == number, score - label).otherwise(0.0), one)
+        f"bin {number}": (F.when(place == number, weight * (score - label)).otherwise(0.0), weight)
         for number in range(BINS)
     }
     rows = scores.where(F.col("model").isin(*PROBABILITIES))
@@ -133,43 +134,29 @@ def _probabilistic(scores: DataFrame, threshold: float, bootstrap: Bootstrap) ->
     return draws.where(~is_bin).unionByName(named)
 
 
-def _ranking(scores: DataFrame, groups: list[str]) -> DataFrame:
-    """``auc`` and ``average_precision`` by model and group; NULL where they are not defined.
+def _auc(scores: DataFrame, group: str) -> DataFrame:
+    """model, group, ``rows``, ``positives`` and ``auc``, NULL where there are not both outcomes.
 
-    AUC by counting, for each answered exposure, the unanswered ones with a lower score (Mann
-    and Whitney). Average precision is Σ (R_n - R_(n-1)) P_n over distinct scores.
+    By counting, for each answered exposure, the unanswered ones with a lower score (Mann and
+    Whitney); each counts by its weight.
     """
-    keys = ["model", *groups]
-    label = F.col("label")
+    keys = ["model", group]
+    label, weight = F.col("label"), F.col("weight")
     by_score = scores.groupBy(*keys, "score").agg(
-        F.sum(label).alias("pos"), F.sum(1 - label).alias("neg")
+        F.sum(weight * label).alias("_pos"),
+        F.sum(weight * (1 - label)).alias("_neg"),
+        F.sum(label).alias("positives"),
+        F.count("*").alias("rows"),
     )
-    upward = Window.partitionBy(*keys).orderBy("score")
-    downward = Window.partitionBy(*keys).orderBy(F.desc("score"))
-    below = upward.rowsBetween(Window.unboundedPreceding, -1)
-    above = downward.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    counted = by_score.withColumns(
-        {
-            "_neg_below": F.coalesce(F.sum("neg").over(below), F.lit(0)),
-            "_pos_above": F.sum("pos").over(above),
-            "_all_above": F.sum(F.col("pos") + F.col("neg")).over(above),
-        }
-    )
-    wins = F.sum(F.col("pos") * (F.col("_neg_below") + F.col("neg") / 2))
-    precision = F.sum(F.col("pos") * F.col("_pos_above") / F.col("_all_above"))
+    below = Window.partitionBy(*keys).orderBy("score").rowsBetween(Window.unboundedPreceding, -1)
+    lower = F.coalesce(F.sum("_neg").over(below), F.lit(0))
+    wins = F.sum(F.col("_pos") * (F.col("_below") + F.col("_neg") / 2))
     return (
-        counted.groupBy(*keys)
+        by_score.withColumn("_below", lower)
+        .groupBy(*keys)
         .agg(
-            F.sum("pos").alias("positives"),
-            F.sum("neg").alias("negatives"),
-            wins.alias("_wins"),
-            precision.alias("_precision"),
-        )
-        .select(
-            *keys,
-            (F.col("positives") + F.col("negatives")).alias("rows"),
-            "positives",
-            F.try_divide("_wins", F.col("positives") * F.col("negatives")).alias("auc"),
-            F.try_divide("_precision", "positives").alias("average_precision"),
+            F.sum("rows").alias("rows"),
+            F.sum("positives").alias("positives"),
+            F.try_divide(wins, F.sum("_pos") * F.sum("_neg")).alias("auc"),
         )
     )

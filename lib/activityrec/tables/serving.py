@@ -130,6 +130,8 @@ SCORED_EXPOSURES = Table(
         ACTIVITY_ID,
         Column("exposure_ts", "TIMESTAMP", "when it was shown or sent", True, stats=True),
         Column("label", "INT", "1: answered inside the response window", True, "label IN (0, 1)"),
+        Column("weight", "DOUBLE", "for how many candidates it stands: 1, or more for one that was "
+               "sampled", True, "weight > 0"),
         Column("censored", "BOOLEAN",
                "the response window had not closed when the data end", True),
         probability("ranker", "the ranker's probability"),
