@@ -153,12 +153,13 @@ def _without(known: DataFrame, users: DataFrame) -> DataFrame:
 def _ranker_of(job: Job, retrieval: Champion) -> Champion | None:
     """The ranker that was trained with this retrieval; None where none was: there was no exposure
     whose window had closed."""
-    if retrieval.tags[HAS_RANKER] == "false":
+    if retrieval.tags.get(HAS_RANKER) == "false":
         return None
     ranker = job.tracking.champion("ranker", job.as_of)
-    if ranker.tags[RETRIEVAL_VERSION] != retrieval.version:
+    known = ranker.tags.get(RETRIEVAL_VERSION)
+    if known != retrieval.version:
         raise StateError(
-            f"model {ranker} was trained with version {ranker.tags[RETRIEVAL_VERSION]} of "
-            f"{retrieval.name}, whose champion is {retrieval.version}: train did not end, run it"
+            f"model {ranker} was trained with version {known} of {retrieval.name}, whose champion "
+            f"is {retrieval.version}: train did not end, run it"
         )
     return ranker
