@@ -17,8 +17,9 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from activityrec.evaluation.evaluated_policy import with_policy
 from activityrec.evaluation.off_policy import OffPolicyOptions, off_policy_estimates
-from activityrec.evaluation.reward_model import RewardModel, cross_fitted, with_policy
+from activityrec.evaluation.reward_model import RewardModel, cross_fitted
 from activityrec.job import set_up_logging
 from activityrec.session import get_spark
 
@@ -90,12 +91,13 @@ def main() -> None:
         actions = tuple(
             row[0] for row in policy.select("action").distinct().sort("action").collect()
         )
+        chosen = with_policy(log, policy, actions, slot="slot")
         described = item_features(folder / "item_context.csv", actions)
         for note, features in (("one-hot actions", None), ("item features", described)):
             for seed in options.seeds:
                 model = RewardModel(actions=actions, context=CONTEXT, key=("user_id",),
                                     slot="slot", features=features, seed=seed)  # fmt: skip
-                scored = cross_fitted(with_policy(log, policy, model), model)
+                scored = cross_fitted(chosen, model)
                 estimates = off_policy_estimates(scored, OffPolicyOptions())
                 show(campaign, f"{note}, folds of seed {seed}", estimates, truth)
 

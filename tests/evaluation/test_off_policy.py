@@ -6,10 +6,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sklearn.linear_model import LogisticRegression
 
-from activityrec.errors import ActivityRecError, ContractError, StateError
+from activityrec.errors import ContractError, StateError
 from activityrec.evaluation.bootstrap import counts
+from activityrec.evaluation.evaluated_policy import with_policy
 from activityrec.evaluation.off_policy import OffPolicyOptions, off_policy_estimates
-from activityrec.evaluation.reward_model import RewardModel, cross_fitted, with_policy
+from activityrec.evaluation.reward_model import RewardModel, cross_fitted
 
 ROWS, USERS = 400, 60
 OPTIONS = OffPolicyOptions(clip=4.0, tau=3.0, shrinkage=5.0, replicates=20, seed=5)
@@ -99,7 +100,8 @@ def test_intervals_repeat_with_a_seed_and_change_with_another(
     again = _found(_log(spark, data).repartition(3))
     other = _found(_log(spark, data), OffPolicyOptions(clip=4.0, replicates=20, seed=6))
     for name, row in found.items():
-        assert again[name] == pytest.approx(row, rel=1e-12)
+        bounds = [row["low"], row["high"]]
+        assert [again[name]["low"], again[name]["high"]] == pytest.approx(bounds, rel=1e-12)
         assert other[name]["low"] != row["low"]
 
 
@@ -140,26 +142,40 @@ def test_switch_and_shrinkage_lie_between_dm_and_dr(
     assert found["dros"]["value"] == pytest.approx(found[same_as]["value"], rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("column", "sql", "text"),
-    [
-        ("propensity", "NULL", "a propensity that is NULL or outside"),
-        ("propensity", "0", "a propensity that is NULL or outside"),
-        ("propensity", "1.1", "a propensity that is NULL or outside"),
-        ("reward", "NULL", "a reward that is NULL"),
-        ("target", "-0.1", "a target that is NULL or outside"),
-        ("unsupported_mass", "NULL", "an unsupported_mass that is NULL"),
-        ("predicted", "NULL", "no predicted or no expected"),
-    ],
-)
-def test_rows_that_cannot_be_are_counted_and_refused(
-    spark: SparkSession, data: Data, column: str, sql: str, text: str
-) -> None:
-    wrong = F.when(F.col("user_id") == "u7", F.expr(sql)).otherwise(F.col(column))
-    log = _log(spark, data).withColumn(column, wrong)
-    count = (data["user"] == 7).sum()
-    with pytest.raises(ContractError, match=f"of {ROWS} rows, {count} have {text}"):
+def test_rows_that_cannot_be_are_counted_and_refused(spark: SparkSession, data: Data) -> None:
+    broken = {
+        "propensity": {"u1": "NULL", "u2": "0", "u3": "1.1"},
+        "reward": {"u4": "NULL"},
+        "target": {"u5": "-0.1", "u6": "NULL"},
+        "unsupported_mass": {"u7": "NULL"},
+    }
+    log = _broken(_log(spark, data), broken)
+    count = np.bincount(data["user"])
+    with pytest.raises(ContractError) as error:
         off_policy_estimates(log, OPTIONS)
+    assert str(error.value).startswith(
+        f"log for off-policy estimates: of {ROWS} rows, "
+        f"{count[[1, 2, 3]].sum()} have a propensity that is NULL or outside (0, 1]; "
+        f"{count[4]} have a reward that is NULL or not finite; "
+        f"{count[[5, 6]].sum()} have a target that is NULL or outside [0, 1]; "
+        f"{count[7]} have an unsupported_mass that is NULL or outside [0, 1]."
+    )
+
+
+def test_predictions_in_some_rows_only_are_refused(spark: SparkSession, data: Data) -> None:
+    log = _broken(_log(spark, data), {"predicted": {"u7": "NULL"}})
+    count = (data["user"] == 7).sum()
+    with pytest.raises(ContractError, match=f"{count} have no predicted or no expected"):
+        off_policy_estimates(log, OPTIONS)
+
+
+def _broken(log: DataFrame, broken: dict[str, dict[str, str]]) -> DataFrame:
+    """With other values, by column and user."""
+    for column, of_user in broken.items():
+        for user, sql in of_user.items():
+            wrong = F.when(F.col("user_id") == user, F.expr(sql).cast("double"))
+            log = log.withColumn(column, wrong.when(F.col("user_id") != user, F.col(column)))
+    return log
 
 
 def test_a_missing_column_is_named(spark: SparkSession, data: Data) -> None:
@@ -211,7 +227,7 @@ def decisions(spark: SparkSession) -> DataFrame:
         rows.append((f"r{row}", f"d{device}", city, ACTIONS[action], reward))
     schema = "row STRING, device STRING, city STRING, action STRING, reward DOUBLE"
     policy = spark.createDataFrame(POLICY, "action STRING, probability DOUBLE")
-    return with_policy(spark.createDataFrame(rows, schema), policy, REWARD_MODEL).persist()
+    return with_policy(spark.createDataFrame(rows, schema), policy, ACTIONS).persist()
 
 
 @pytest.fixture(scope="module")
@@ -284,26 +300,34 @@ def test_slots_have_models_of_their_own_and_actions_can_be_described(
     policy = spark.createDataFrame(
         [("a", "s1", 1.0), ("b", "s2", 1.0)], "action STRING, slot STRING, probability DOUBLE"
     )
-    rows = _by_row(cross_fitted(with_policy(log, policy, model), model)).values()
+    rows = _by_row(cross_fitted(with_policy(log, policy, ACTIONS, slot="slot"), model)).values()
     assert all(row["predicted"] == parts[row["slot"]] for row in rows)
     assert all(row["expected"] == parts[row["slot"]] for row in rows)
     assert {row["target"] for row in rows if row["action"] == "c"} == {0.0}
     assert {row["target"] for row in rows if (row["slot"], row["action"]) == ("s2", "b")} == {1.0}
 
 
-@pytest.mark.parametrize(
-    ("column", "sql", "text"),
-    [
-        ("reward", "0.5", "200 have a reward other than 0 and 1"),
-        ("action", "'z'", "200 have an action that the model does not have"),
-        ("policy", "array(1D)", "200 have no policy of 3 actions"),
-    ],
-)
-def test_rows_without_a_model_are_counted_and_refused(
-    decisions: DataFrame, column: str, sql: str, text: str
-) -> None:
-    with pytest.raises(ContractError, match=text):
-        cross_fitted(decisions.withColumn(column, F.expr(sql)), REWARD_MODEL)
+def test_rows_without_a_model_are_counted_and_refused(decisions: DataFrame) -> None:
+    log = decisions.withColumns(
+        {
+            "reward": F.lit(0.5),
+            "action": F.lit("z"),
+            "policy": F.when(F.col("row") != "r0", F.array(F.lit(1.0))),
+        }
+    )
+    with pytest.raises(ContractError) as error:
+        cross_fitted(log, REWARD_MODEL)
+    assert str(error.value) == (
+        "reward model: of 200 rows, 200 have a reward other than 0 and 1; "
+        "200 have an action that the model does not have; 200 have no policy of 3 actions"
+    )
+
+
+def test_nothing_to_fit_on_is_refused(decisions: DataFrame) -> None:
+    with pytest.raises(StateError, match="no rows"):
+        cross_fitted(decisions.where("false"), REWARD_MODEL)
+    with pytest.raises(StateError, match="has all rows of slot ''"):
+        cross_fitted(decisions.where("row = 'r0'"), REWARD_MODEL)
 
 
 @pytest.mark.parametrize(
@@ -314,5 +338,5 @@ def test_a_policy_that_is_no_distribution_over_the_actions_is_refused(
     spark: SparkSession, decisions: DataFrame, rows: list[tuple], text: str
 ) -> None:
     policy = spark.createDataFrame(rows, "action STRING, probability DOUBLE")
-    with pytest.raises(ActivityRecError, match=text):
-        with_policy(decisions.drop("policy", "target"), policy, REWARD_MODEL)
+    with pytest.raises(ContractError, match=text):
+        with_policy(decisions.drop("policy", "target"), policy, ACTIONS)

@@ -74,50 +74,6 @@ class _Fitted:
     action: Floats
 
 
-def with_policy(log: DataFrame, policy: DataFrame, model: RewardModel) -> DataFrame:
-    """``log`` with what a policy that does not look at the context would have done.
-
-    Parameters
-    ----------
-    log
-        With the columns ``model.action`` and ``model.slot``.
-    policy
-        A small table: ``action``, ``slot`` where the model has one, ``probability``. Actions that
-        it does not have get 0.
-
-    Returns
-    -------
-    DataFrame
-        The log and ``policy`` (ARRAY<DOUBLE>: the probability of each of ``model.actions``) and
-        ``target`` (DOUBLE: that of the logged action); NULL in slots that the table does not have.
-
-    Raises
-    ------
-    ContractError
-        The probabilities of a slot do not add up to 1, or are not of ``model.actions``.
-    """
-    of_slot: dict[str, dict[str, float]] = {}
-    for row in policy.collect():
-        slot = row["slot"] if model.slot else ""
-        of_slot.setdefault(slot, {})[row["action"]] = row["probability"]
-    for slot, found in of_slot.items():
-        if strangers := sorted(set(found) - set(model.actions)):
-            raise ContractError(f"policy: {strangers} are not among the actions of the model")
-        if abs(sum(found.values()) - 1) > 1e-6 or min(found.values()) < 0:
-            where = f"slot {slot!r}" if model.slot else "the policy"
-            total = sum(found.values())
-            raise ContractError(f"policy: the probabilities of {where} add up to {total}, not to 1")
-    rows = [(s, [p.get(a, 0.0) for a in model.actions], p) for s, p in of_slot.items()]
-    schema = "_slot STRING, policy ARRAY<DOUBLE>, _of_action MAP<STRING, DOUBLE>"
-    side = log.sparkSession.createDataFrame(rows, schema)
-    chosen = F.coalesce(F.element_at("_of_action", F.col(model.action)), F.lit(0.0))
-    return (
-        log.withColumn("_slot", F.col(model.slot) if model.slot else F.lit(""))
-        .join(F.broadcast(side), on="_slot", how="left")
-        .select(*log.columns, "policy", F.when(F.col("policy").isNotNull(), chosen).alias("target"))
-    )
-
-
 def cross_fitted(log: DataFrame, model: RewardModel) -> DataFrame:
     """Predict the reward of each row by models that are fitted without the row's fold.
 
@@ -141,7 +97,7 @@ def cross_fitted(log: DataFrame, model: RewardModel) -> DataFrame:
     ContractError
         Rows have another reward, an action that ``model`` does not have, or no ``policy``.
     StateError
-        A fold of a slot leaves no rows to fit on.
+        The log has no rows, or a fold of a slot leaves none to fit on.
     """
     fold = F.pmod(F.xxhash64(*model.key, F.lit(model.seed)), F.lit(model.folds)).cast("int")
     folded = log.withColumn("fold", fold)
@@ -153,8 +109,7 @@ def cross_fitted(log: DataFrame, model: RewardModel) -> DataFrame:
 
 def _fit(folded: DataFrame, model: RewardModel) -> _Fitted:
     slot = (F.col(model.slot) if model.slot else F.lit("")).alias("slot")
-    rows = _count(folded, model)
-    slots = sorted({slot for slot, _ in rows})
+    others = _others(folded, model)
     indexer = StringIndexer(
         inputCols=list(model.context),
         outputCols=[f"_index_{name}" for name in model.context],
@@ -167,27 +122,25 @@ def _fit(folded: DataFrame, model: RewardModel) -> _Fitted:
         .persist()
     )
     fits: list[LogisticRegressionModel] = []
-    for name in slots:
-        for fold in range(model.folds):
-            others = sum(n for (s, f), n in rows.items() if s == name and f != fold)
-            if not others:
-                raise StateError(f"reward model: fold {fold} has all rows of slot {name!r}")
-            regression = LogisticRegression(
-                labelCol="reward",
-                regParam=1 / (model.inverse_penalty * others),
-                standardization=False,
-                maxIter=1_000,
-                tol=1e-8,
-            )
-            fits.append(
-                regression.fit(examples.where((F.col("slot") == name) & (F.col("fold") != fold)))
-            )
+    for (name, fold), count in others.items():
+        regression = LogisticRegression(
+            labelCol="reward",
+            # MLlib adds the penalty to the mean of the losses.
+            regParam=1 / (model.inverse_penalty * count),
+            standardization=False,
+            maxIter=1_000,
+            tol=1e-8,
+        )
+        mine = (F.col("slot") == name) & (F.col("fold") != fold)
+        fits.append(regression.fit(examples.where(mine)))
     examples.unpersist()
+    slots = sorted({name for name, _ in others})
     return _fitted(fits, slots, [list(labels) for labels in indexer.labelsArray], model)
 
 
-def _count(folded: DataFrame, model: RewardModel) -> dict[tuple[str, int], int]:
-    """Rows by slot and fold; refuses those that no model can be fitted on."""
+def _others(folded: DataFrame, model: RewardModel) -> dict[tuple[str, int], int]:
+    """Slot and fold, in order, to the rows of the slot in other folds. Refuses what cannot be
+    fitted."""
     slot = (F.col(model.slot) if model.slot else F.lit("")).alias("slot")
     size = F.coalesce(F.size("policy"), F.lit(-1))
     faults = {
@@ -198,11 +151,21 @@ def _count(folded: DataFrame, model: RewardModel) -> dict[tuple[str, int], int]:
     }
     wrong = [F.count_if(F.coalesce(c, F.lit(True))).alias(text) for text, c in faults.items()]
     found = folded.groupBy(slot, "fold").agg(F.count("*").alias("rows"), *wrong).collect()
+    if not found:
+        raise StateError("reward model: the log has no rows")
     counts = {text: sum(row[text] for row in found) for text in faults}
     if any(counts.values()):
         listed = "; ".join(f"{count:,} have {text}" for text, count in counts.items() if count)
         raise ContractError(f"reward model: of {sum(r['rows'] for r in found):,} rows, {listed}")
-    return {(row["slot"], row["fold"]): row["rows"] for row in found}
+    others = {
+        (name, fold): sum(r["rows"] for r in found if r["slot"] == name and r["fold"] != fold)
+        for name in sorted({row["slot"] for row in found})
+        for fold in range(model.folds)
+    }
+    for (name, fold), count in others.items():
+        if not count:
+            raise StateError(f"reward model: fold {fold} has all rows of slot {name!r}")
+    return others
 
 
 def _features(indexed: DataFrame, model: RewardModel) -> DataFrame:
