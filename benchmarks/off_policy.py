@@ -34,13 +34,17 @@ other divisions into folds dm moved by 3 % (one standard deviation)."""
 
 def read_log(spark: SparkSession, path: Path) -> DataFrame:
     """The data have no user ids: a row is the unit that the bootstrap draws."""
-    rows = pd.read_csv(path, index_col=0, dtype={"item_id": str})
-    log = rows[["item_id", *CONTEXT]].rename(columns={"item_id": "action"})
-    log["user_id"] = rows.index.astype(str)
-    log["slot"] = (rows["position"] - 1).astype(str)
-    log["reward"] = rows["click"].astype(float)
-    log["propensity"] = rows["propensity_score"]
-    return spark.createDataFrame(log)
+    # The first column has no name, which Spark warns of.
+    names = ["user_id", *pd.read_csv(path, nrows=0).columns[1:]]
+    rows = spark.read.csv(str(path)).toDF(*names).where("click <> 'click'")
+    return rows.select(
+        "user_id",
+        F.col("item_id").alias("action"),
+        (F.col("position").cast("int") - 1).cast("string").alias("slot"),
+        F.col("click").cast("double").alias("reward"),
+        F.col("propensity_score").cast("double").alias("propensity"),
+        *CONTEXT,
+    )
 
 
 def read_policy(spark: SparkSession, path: Path) -> DataFrame:
@@ -58,17 +62,20 @@ def item_features(path: Path, actions: tuple[str, ...]) -> np.ndarray:
     return np.column_stack([items.index.astype(float), *codes, items["item_feature_0"]])
 
 
-def show(campaign: str, note: str, estimates: DataFrame, truth: float) -> None:
+def show(campaign: str, described: bool, estimates: DataFrame, clicks: pd.Series) -> None:
+    truth, error = clicks.mean(), clicks.sem()
     rows = estimates.collect()
     first = rows[0]
-    print(f"\n{campaign}, reward model on {note}: {first['rows']:,} rows worth "
-          f"{first['effective_sample_size']:,.1f}, mean weight {first['mean_weight']:.4f}, "
-          f"largest {first['largest_weight']:.2f}; earned in fact {truth:.4f}")  # fmt: skip
+    model = "items as numbers" if described else "one-hot items"
+    print(f"\n{campaign}, reward model on {model}: {first['rows']:,} rows worth "
+          f"{first['effective_sample_size']:,.1f}, mean weight {first['mean_weight']:.4f}, largest "
+          f"{first['largest_weight']:.2f}; earned {truth:.4f} ± {1.96 * error:.4f}")  # fmt: skip
     print("| estimator | value | 95 % interval | published | holds the truth |")
     print("|---" * 5 + "|")
     for row in rows:
         inside = "yes" if row["low"] <= truth <= row["high"] else "no"
-        published = PUBLISHED[campaign].get(row["estimator"], "")
+        no_model = row["estimator"] in ("ipw", "snipw")
+        published = PUBLISHED[campaign].get(row["estimator"], "") if described or no_model else ""
         print(f"| {row['estimator']} | {row['value']:.8f} | {row['low']:.5f} to {row['high']:.5f} "
               f"| {published} | {inside} |", flush=True)  # fmt: skip
 
@@ -86,20 +93,20 @@ def main() -> None:
     for campaign in PUBLISHED:
         folder = options.logs / "random" / campaign
         log = read_log(spark, folder / f"{campaign}.csv")
-        truth = pd.read_csv(options.logs / f"bts/{campaign}/{campaign}.csv")["click"].mean()
+        clicks = pd.read_csv(options.logs / f"bts/{campaign}/{campaign}.csv")["click"]
         policy = read_policy(spark, options.actions / f"bts_action_dist_{campaign}.csv")
         actions = tuple(
             row[0] for row in policy.select("action").distinct().sort("action").collect()
         )
         chosen = with_policy(log, policy, actions, slot="slot")
         described = item_features(folder / "item_context.csv", actions)
-        for note, features in (("one-hot actions", None), ("item features", described)):
+        for features in (None, described):
             for seed in options.seeds:
                 model = RewardModel(actions=actions, context=CONTEXT, key=("user_id",),
                                     slot="slot", features=features, seed=seed)  # fmt: skip
                 scored = cross_fitted(chosen, model)
                 estimates = off_policy_estimates(scored, OffPolicyOptions())
-                show(campaign, f"{note}, folds of seed {seed}", estimates, truth)
+                show(campaign, features is not None, estimates, clicks)
 
 
 if __name__ == "__main__":
