@@ -61,9 +61,10 @@ def calibrated(model: PipelineModel, later: Later) -> tuple[PipelineModel, Calib
     """``model`` with an isotonic regression as its last stage, where it is wanted and helps.
 
     The examples are cut into three parts by when they were sent; what came of one part may have
-    happened while the next was sent. A ranker is fitted on the first. Its error on the other two says whether probabilities are off; whether
-    an isotonic regression on the second lowers the error on the third says whether correcting
-    helps. The one that is used is learnt on both (Zadrozny and Elkan 2002).
+    happened while the next was sent. A ranker is fitted on the first. Its error on the other two
+    says whether probabilities are off; whether an isotonic regression on the second lowers the
+    error on the third says whether correcting helps. The one that is used is learnt on both
+    (Zadrozny and Elkan 2002).
 
     Raises
     ------
