@@ -27,6 +27,9 @@ def test_a_ranker_is_learnt_from_responses_and_segments_where_there_are_no_expos
     raw = yaml.safe_load((folder / "planted.yaml").read_text())
     del raw["sources"]["exposures"]
     raw["retrieval"]["segments"] = {"sizes": [2]}
+    # At the first fit nobody has answered an activity yet.
+    raw["retrieval"] |= {"refit_days": 100, "item_knn": {"items": ["activity"], "min_users": 2}}
+    raw["retrieval"]["methods"]["item_knn"] = 0.5
     raw["ranker"]["categorical"] = ["segment"]
     (folder / "planted.yaml").write_text(yaml.safe_dump(raw))
     job = open_job(spark, load_config(folder / "planted.yaml"), AS_OF)

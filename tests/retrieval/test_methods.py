@@ -255,6 +255,15 @@ def test_the_number_of_segments_is_that_which_tells_them_apart(spark: SparkSessi
     assert [tuple(row) for row in alone] == [("u00", 0)]
 
 
+def test_who_comes_later_is_not_known(spark: SparkSession) -> None:
+    """Numbers may be those of a later day, when there are more users."""
+    rows: Rows = [(f"u{n}", "product", "p0", 1.0) for n in range(3)]
+    board = known(spark, rows)
+    before = replace(board, interactions=board.interactions.where("user_id <> 'u2'"))
+    found = {row["user_id"] for row in fit_popularity(before, PopularityConfig()).users.collect()}
+    assert found == {"u0", "u1"}
+
+
 def test_segments_are_in_the_order_of_what_their_users_do(spark: SparkSession) -> None:
     board = known(spark, [(f"u{n:02d}", "product", f"p{n % 2}", 1.0) for n in range(12)])
     daily = board.interactions.withColumns(
