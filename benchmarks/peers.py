@@ -9,8 +9,10 @@ are installed (`pip install implicit rectools`).
     ./spark-submit.sh benchmarks/peers.py --config conf/complete_journey.yaml --as-of 2017-10-01
 """
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -33,33 +35,39 @@ OURS: list[tuple[str, dict[str, Any]]] = [
     *[("ease", {"reg": reg, "power": power}) for reg in (500, 2000) for power in (0.5, 1)],
     *[("als", {"rank": rank, "alpha": a, "reg": 0.1}) for rank in (16, 64) for a in (1, 10)],
 ]
-BLENDS = [{"history": 1.0, other: weight} for other in ("als", "ease") for weight in (0.25, 0.5)]
-HALF_LIVES = (60, 180)
+BLENDS = [
+    {"history": 1.0, other: weight} for other in ("als", "ease") for weight in (0.25, 0.5, 1.0)
+]
+IN_BLENDS: dict[str, dict[str, Any]] = {
+    "history": {},
+    "ease": {"reg": 500, "power": 1},
+    "als": {"rank": 64, "alpha": 1, "reg": 0.1},
+}
+HALF_LIFE = 60
+"""Days: what was bought so long ago counts half, for the peers as well."""
 Scores = np.ndarray
 Tried = tuple[str, str, Callable[[Split], Scores]]
 
 
 def compare(job: Job) -> None:
-    cuts = {day: splits(job, day) for day in (job.as_of - timedelta(days=DAYS), job.as_of)}
-    earlier, later = cuts.values()
-    best: dict[str, tuple[float, str, int, Callable[[Split], Scores]]] = {}
-    for half_life, split in earlier.items():
-        for name, shown, score in [*ours(split), *peers()]:
-            quality = float(np.mean(split.by_user(score(split))["ndcg"]))
-            print(f"validation {quality:.4f} half-life {half_life} {name} {shown}", flush=True)
-            if quality > best.get(name, (-1.0,))[0]:
-                best[name] = quality, shown, half_life, score
+    earlier = split_at(job, job.as_of - timedelta(days=DAYS))
+    best: dict[str, tuple[float, str, Callable[[Split], Scores]]] = {}
+    for name, shown, score in [*ours(), *peers()]:
+        quality = float(np.mean(earlier.by_user(score(earlier))["ndcg"]))
+        print(f"validation {quality:.4f} {name} {shown}", flush=True)
+        if quality > best.get(name, (-1.0,))[0]:
+            best[name] = quality, shown, score
+    later = split_at(job, job.as_of)
     print(f"\n| {job.as_of} | NDCG@10 | recall@10 | parameters |\n|---|---|---|---|")
-    for name, (_, shown, half_life, score) in sorted(best.items(), key=lambda entry: -entry[1][0]):
-        values = later[half_life].by_user(score(later[half_life]))
+    for name, (_, shown, score) in sorted(best.items(), key=lambda entry: -entry[1][0]):
+        values = later.by_user(score(later))
         cells = " | ".join(interval(values[metric]) for metric in ("ndcg", "recall"))
-        print(f"| {name} | {cells} | half-life {half_life} {shown} |", flush=True)
-    split = next(iter(later.values()))
-    print(f"{split.relevant.any(axis=1).sum():,} households, {len(split.items)} categories")
+        print(f"| {name} | {cells} | {shown} |", flush=True)
+    print(f"{later.relevant.any(axis=1).sum():,} households, {len(later.items)} categories")
 
 
-def splits(job: Job, day: date) -> dict[int, Split]:
-    """By half-life: the purchases before a day in the weights of the library, and those after."""
+def split_at(job: Job, day: date) -> Split:
+    """The purchases before a day, in the weights of the library, and those after it."""
     products = job.lakehouse.read(tables.PRODUCTS).select("product_id", "category").dropna()
     daily = job.lakehouse.read(tables.USER_DAILY).where("event_type = 'purchase'")
     bought = (
@@ -75,24 +83,28 @@ def splits(job: Job, day: date) -> dict[int, Split]:
         .distinct()
         .toPandas()
     )
-    found = {}
-    for half_life in HALF_LIVES:
-        config = InteractionsConfig(weights={"purchase": 1.0}, half_life_days=half_life)
-        learnt = interactions(bought, day, config).selectExpr(
-            "user_id AS user", "item_id AS item", "weight"
-        )
-        found[half_life] = Split(job.spark, learnt.toPandas(), hidden, keep_seen=True)
-    return found
+    config = InteractionsConfig(weights={"purchase": 1.0}, half_life_days=HALF_LIFE)
+    learnt = interactions(bought, day, config).selectExpr(
+        "user_id AS user", "item_id AS item", "weight"
+    )
+    return Split(job.spark, learnt.toPandas(), hidden, keep_seen=True)
 
 
-def ours(split: Split) -> Iterator[Tried]:
+def ours() -> Iterator[Tried]:
+    @cache
+    def scores(split: Split, name: str, parameters: str) -> Scores:
+        return split.scores(name, json.loads(parameters))
+
     for name, parameters in OURS:
-        yield name, str(parameters), lambda s, n=name, p=parameters: s.scores(n, p)
+        shown = json.dumps(parameters)
+        yield name, shown, lambda s, n=name, p=shown: scores(s, n, p)
     for weights in BLENDS:
         yield (
             "blend",
-            str(weights),
-            lambda s, w=weights: s.blended({name: s.scores(name, {}) for name in w}, w),
+            json.dumps(weights),
+            lambda s, w=weights: s.blended(
+                {name: scores(s, name, json.dumps(IN_BLENDS[name])) for name in w}, w
+            ),
         )
 
 
