@@ -170,6 +170,7 @@ def test_an_order_that_is_neither_number_nor_time_is_refused(shop: Shop) -> None
         shop.load()
 
 
+@pytest.mark.slow
 def test_a_full_source_replaces_its_own_rows_and_no_others(shop: Shop) -> None:
     shop.events |= {"load": "full", "read_schema": "id STRING, user STRING, kind STRING, "
                     "at STRING, paid STRING"}  # fmt: skip

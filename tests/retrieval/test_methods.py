@@ -241,6 +241,7 @@ def test_popularity_is_the_share_of_all_weight_or_of_that_of_the_segment(
     assert dot(users["u03"], items["p1"]) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_number_of_segments_is_that_which_tells_them_apart(spark: SparkSession) -> None:
     rows: Rows = [(f"u{n:02d}", "product", f"p{n % 2}", 1.0 + n / 1_000) for n in range(20)]
     found = fit_segments(known(spark, rows), SegmentsConfig(sizes=[2, 3, 6])).collect()

@@ -132,6 +132,7 @@ search.run()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 2])
 def test_a_killed_trial_is_not_counted(tmp_path: Path, after: int) -> None:
     """Even that of the configuration, which is then measured again."""
