@@ -20,7 +20,7 @@ from activityrec.ranking.parts import best_order
 from activityrec.ranking.pipeline import coefficients, fit_ranker, ranker_params, training_auc
 from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.fits import fit_dates
-from activityrec.retrieval.known import known_before
+from activityrec.retrieval.known import known_before, segments_of
 from activityrec.retrieval.pairs import calendar, pair_scores
 from activityrec.retrieval.protocol import Vectors
 from activityrec.retrieval.registry import retrievers
@@ -165,10 +165,7 @@ def retrieval_scores(job: Job, closed: DataFrame, fits: list[date]) -> DataFrame
         calendar(lakehouse.read(tables.ACTIVITIES), config.recommend.planning_days),
         list(config.retrieval.weights),
     )
-    segments = None
-    if config.retrieval.segments is not None:
-        segments = lakehouse.read(tables.USER_SEGMENTS).where(known)
-    return with_segment(scores, segments, fits)
+    return with_segment(scores, segments_of(lakehouse, config, known), fits)
 
 
 def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> Trained:

@@ -20,7 +20,7 @@ Batches = Iterator[pa.RecordBatch]
 Ratio = tuple[Column, Column]
 
 CHUNK_CELLS = 2_000_000
-"""Rows times replicates at once: some 100 MB where rows have to be sorted."""
+"""Rows times replicates at once: 16 MB for each array of them."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Bootstrap:
         for first in range(0, self.replicates, size):
             some = min(size, self.replicates - first)
             yield counts(hashes, some, self.seed, first)[:, 1:]
+
+    def sums(self, users: pa.Array, values: Floats) -> Floats:
+        """(1 + replicates, columns): the values of each user, (users, columns), added up as often
+        as the user is drawn."""
+        return np.concatenate([times.T @ values for times in self.counts(users)])
 
 
 def ratio_draws(rows: DataFrame, ratios: Mapping[str, Ratio], bootstrap: Bootstrap) -> DataFrame:
@@ -99,8 +104,8 @@ def _sums(bootstrap: Bootstrap) -> Callable[[Batches], Batches]:
             code = model.indices.to_numpy(zero_copy_only=False)
             for place, name in enumerate(model.dictionary.to_pylist()):
                 mine = np.flatnonzero(code == place)
-                users, added = batch.column("user").take(pa.array(mine)), values[mine]
-                found = np.concatenate([times.T @ added for times in bootstrap.counts(users)])
+                users = batch.column("user").take(pa.array(mine))
+                found = bootstrap.sums(users, values[mine])
                 sums[name] = sums[name] + found if name in sums else found
         if sums:
             listed = [found.ravel() for found in sums.values()]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.evaluation.bootstrap import counts
+from activityrec.evaluation.draws import Bootstrap
 from activityrec.features.affinity import Floats
 
 Batches = Iterator[pa.RecordBatch]
@@ -31,8 +31,6 @@ SUMS = (
 )  # fmt: skip
 ROUNDING = 1e-9
 """How far above 1 a probability may be that was added up in floating point."""
-BLOCK_ROWS = 4_096
-"""Rows that are drawn at once: their counts are 7 MB with 200 replicates."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +84,15 @@ def add_up(log: DataFrame, options: OffPolicyOptions) -> Sums:
 
 
 def _mapper(options: OffPolicyOptions) -> Callable[[Batches], Batches]:
+    bootstrap = Bootstrap(options.replicates, options.seed)
+
     def add(batches: Batches) -> Batches:
         sums = np.zeros((1 + options.replicates, len(SUMS)))
         largest = 0.0
         for batch in batches:
-            for start in range(0, batch.num_rows, BLOCK_ROWS):
-                rows = batch.slice(start, BLOCK_ROWS)
-                users = rows.column("user").to_numpy().view(np.uint64)
-                terms, most = _terms(rows, options)
-                sums += counts(users, options.replicates, options.seed).T @ terms
-                largest = max(largest, most)
+            terms, most = _terms(batch, options)
+            sums += bootstrap.sums(batch.column("user"), terms)
+            largest = max(largest, most)
         number = pa.array(np.arange(len(sums), dtype=np.int32))
         columns = [number, *map(pa.array, sums.T), pa.array(np.full(len(sums), largest))]
         yield pa.RecordBatch.from_arrays(columns, names=["replicate", *SUMS, "largest_weight"])

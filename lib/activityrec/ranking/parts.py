@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from activityrec.config import Config
 from activityrec.ranking.calibration import Later
 from activityrec.ranking.pipeline import probabilities, weighted
 
@@ -17,11 +16,6 @@ class Order:
 
     column: str = "probability"
     figures: dict[str, float] = field(default_factory=dict)
-
-
-def part_columns(config: Config) -> dict[str, str]:
-    """Part to its column: the retrievers' scores."""
-    return config.retrieval.score_columns
 
 
 RATES = {"past_rate": "response_rate", "popularity": "type_response_rate"}
@@ -40,7 +34,7 @@ def best_order(later: Later) -> Order:
         return Order()
     _, second, third = later.parts
     scored = probabilities(later.early, second.unionByName(third))
-    columns = {"ranker": "probability", **part_columns(later.config)}
+    columns = {"ranker": "probability", **later.config.retrieval.score_columns}
     figures = average_precisions(scored, columns | RATES)
     best = max(columns, key=lambda name: figures[name])
     # At equal quality the ranker, which also says how likely a response is.

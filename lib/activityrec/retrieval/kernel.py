@@ -95,21 +95,21 @@ def candidate_mapper(
                         ranked(block) if ranks else np.broadcast_to(np.nan, block.shape)
                     )
                 blocks["list_score"] = order
-                offsets = np.searchsorted(user, np.arange(rows.num_rows + 1)).astype(np.int32)
-                structs = pa.StructArray.from_arrays(
-                    [
-                        names.take(pa.array(activity)),
-                        *[pa.array(blocks[field][user, activity]) for field in fields],
-                    ],
-                    names=["activity_id", *fields],
-                )
+                columns = {field: pa.array(blocks[field][user, activity]) for field in fields}
+                columns = {"activity_id": names.take(pa.array(activity)), **columns}
+                lists = _lists(columns, user, rows.num_rows)
                 yield pa.RecordBatch.from_arrays(
-                    [*[rows.column(name) for name in passed],
-                     pa.ListArray.from_arrays(pa.array(offsets), structs)],
-                    names=[*passed, "candidates"],
-                )  # fmt: skip
+                    [*[rows.column(name) for name in passed], lists], names=[*passed, "candidates"]
+                )
 
     return compute
+
+
+def _lists(columns: dict[str, pa.Array], user: Ints, users: int) -> pa.ListArray:
+    """For each user the structs of their cells; ``user`` is the row of each, ascending."""
+    offsets = np.searchsorted(user, np.arange(users + 1)).astype(np.int32)
+    structs = pa.StructArray.from_arrays([*columns.values()], names=[*columns])
+    return pa.ListArray.from_arrays(pa.array(offsets), structs)
 
 
 def allowed(rows: pa.RecordBatch, live: LiveActivities) -> Mask:

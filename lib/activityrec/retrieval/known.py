@@ -2,6 +2,8 @@
 
 from datetime import date
 
+from pyspark.sql import Column, DataFrame
+
 from activityrec import tables
 from activityrec.config import Config
 from activityrec.features.history import before
@@ -33,3 +35,10 @@ def known_before(
         lakehouse.read(tables.PRODUCTS),
         lakehouse.read(tables.ACTIVITIES),
     )
+
+
+def segments_of(lakehouse: Lakehouse, config: Config, fits: Column) -> DataFrame | None:
+    """``features.user_segments`` of some fits; None where the configuration has no segments."""
+    if config.retrieval.segments is None:
+        return None
+    return lakehouse.read(tables.USER_SEGMENTS).where(fits)

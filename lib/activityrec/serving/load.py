@@ -16,6 +16,7 @@ from activityrec.job import Job
 from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.fold_in import fold_in
 from activityrec.retrieval.interactions import interactions
+from activityrec.retrieval.known import segments_of
 from activityrec.retrieval.segments import with_segment
 from activityrec.serving.candidates import Serving
 from activityrec.tracking import HAS_RANKER, ORDERED_BY, RETRIEVAL_VERSION, Champion
@@ -82,10 +83,7 @@ def _fit(job: Job, day: date) -> _Fit:
             "day: run train"
         )
     users = _with_new_users(lakehouse.read(tables.USER_VECTORS).where(fitted), items, job, day)
-    segments = None
-    if job.config.retrieval.segments is not None:
-        segments = lakehouse.read(tables.USER_SEGMENTS).where(fitted)
-    return _Fit(users, items, segments)
+    return _Fit(users, items, segments_of(lakehouse, job.config, fitted))
 
 
 def _now(job: Job) -> Column:
