@@ -66,7 +66,7 @@ def generate(spark: SparkSession, folder: Path, users: int) -> None:
 
 def ours(lists: DataFrame, relevant: DataFrame, replicates: int) -> dict[str, float]:
     draws = list_draws(list_hits(lists, relevant), KS, Bootstrap(replicates, 17))
-    rows = summarised(draws, ["model", "metric"]).collect()
+    rows = summarised(draws).collect()
     return {row["metric"]: row["value"] for row in rows}
 
 

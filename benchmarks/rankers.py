@@ -21,10 +21,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import Config
-from activityrec.evaluation.draws import differences, ranking_draws
+from activityrec.evaluation.draws import averaged, differences, ranking_draws
 from activityrec.job import Job, main
 from activityrec.ranking.calibration import Later, calibrated, calibration_error
-from activityrec.ranking.pipeline import fit_ranker, probabilities
+from activityrec.ranking.pipeline import fit_ranker, probabilities, weighted
 from activityrec.tuning.measure import mean, ranker_metrics
 from activityrec.tuning.windows import Window, closed_examples
 
@@ -77,12 +77,9 @@ def beside(
                 F.lit(str(window.first)).alias("window"), F.col("probability").alias("score"),
             )  # fmt: skip
             frames.append(rows.localCheckpoint())
-    draws = ranking_draws(reduce(DataFrame.unionByName, frames), ["window"], BOOTSTRAP)
-    means = (
-        draws.where(F.col("metric") == CRITERION)
-        .groupBy("model", "metric", "draw")
-        .agg(F.avg("value").alias("value"))
-    )
+    scores = weighted(reduce(DataFrame.unionByName, frames))
+    draws = ranking_draws(scores, BOOTSTRAP, ["model", "window"])
+    means = averaged(draws.where(F.col("metric") == CRITERION), ["model"])
     found = differences(means.localCheckpoint(), ["metric"]).where(F.col("baseline") == usual)
     print(f"\n{CRITERION} on the windows, less that of {usual}")
     for row in found.orderBy("model").collect():

@@ -140,7 +140,7 @@ def recall(lists: DataFrame) -> None:
     placed = lists.withColumn("rank", F.row_number().over(best_first))
     answered = lists.where("label = 1").select("user_id", "activity_id").distinct()
     draws = list_draws(list_hits(placed, answered), FIRST, BOOTSTRAP)
-    rows = summarised(draws, ["model", "metric"]).collect()
+    rows = summarised(draws).collect()
     found = {(row["model"], row["metric"]): row for row in rows}
     users, new = (lists.select(name).distinct().count() for name in ("user_id", "activity_id"))
     print(f"\n{users} users, {new} new activities")

@@ -7,7 +7,7 @@ import logging
 from datetime import timedelta
 from functools import reduce
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
@@ -15,8 +15,9 @@ from activityrec.errors import StateError
 from activityrec.evaluation.baselines import affinity_amount, with_popularity
 from activityrec.evaluation.draws import Bootstrap, differences, summarised
 from activityrec.evaluation.exposures import scored_exposures
+from activityrec.evaluation.findings import Findings, joined, of_exposures, shaped
 from activityrec.evaluation.lists import list_counts, list_draws, list_hits, ranked_by
-from activityrec.evaluation.metrics import exposure_draws, long_scores, with_counts
+from activityrec.evaluation.metrics import long_scores
 from activityrec.features.history import last_day, read_history
 from activityrec.features.outcomes import responses_of
 from activityrec.job import Job, main
@@ -28,7 +29,7 @@ log = logging.getLogger("activityrec")
 
 
 def run(job: Job) -> dict[str, int]:
-    lakehouse = job.lakehouse
+    lakehouse, config = job.lakehouse, job.config
     serving, champion = load_serving(job)
     end = last_day(lakehouse.read(tables.EVENTS)) + timedelta(days=1)
     full = read_history(lakehouse, end)
@@ -38,42 +39,44 @@ def run(job: Job) -> dict[str, int]:
 
     scored = scored_exposures(serving, full, learnt).withColumns(marks)
     written = {"scored_exposures": lakehouse.replace(tables.SCORED_EXPOSURES, scored, where)}
-    scores = long_scores(lakehouse.read(tables.SCORED_EXPOSURES).where(where)).persist()
-    found = [
-        of_exposures(job, scores, "all"),
-        of_exposures(job, scores.where("NOT censored"), "closed"),
-        of_lists(job, serving, full.events, learnt),
-    ]
-    metrics, pairs = (reduce(DataFrame.unionByName, part) for part in zip(*found, strict=True))
-    metrics = large_counts(metrics, ["rows", "positives", "groups"], group_size(job.config))
+    windows = full.activities.select("activity_id", "start_ts", "end_ts")
+    exposures = lakehouse.read(tables.SCORED_EXPOSURES).where(where)
+    scores = long_scores(exposures.join(F.broadcast(windows), on="activity_id", how="left"))
+    scores = scores.persist()
+    least = max(config.evaluate.min_slice_users, group_size(config))
+    found = joined(
+        [
+            of_exposures(scores, "all", config.evaluate, least),
+            of_exposures(scores.where("NOT censored"), "closed", config.evaluate, least),
+            of_lists(job, serving, full.events, learnt),
+        ]
+    )
+    metrics = large_counts(found.metrics, ["rows", "positives", "groups"], group_size(config))
     written["metrics"] = lakehouse.replace(tables.METRICS, metrics.withColumns(marks), where)
     # What is too small to be shown is not shown as a difference either.
     shown = lakehouse.read(tables.METRICS).where(where).where("value IS NOT NULL")
+    pairs = found.comparisons
     for side in ("model", "baseline"):
-        sides = shown.select("population", "metric", F.col("model").alias(side))
-        pairs = pairs.join(sides, on=["population", "metric", side], how="left_semi")
+        same = ["population", "metric", "slice", "slice_value"]
+        known = shown.select(*[F.col(name).alias(f"_{name}") for name in (*same, "model")])
+        on = reduce(
+            Column.__and__, [F.col(name).eqNullSafe(F.col(f"_{name}")) for name in same]
+        ) & (F.col(side) == F.col("_model"))
+        pairs = pairs.join(known, on=on, how="left_semi")
     written["comparisons"] = lakehouse.replace(tables.COMPARISONS, pairs.withColumns(marks), where)
+    points = large_counts(found.curves, ["rows", "positives"], group_size(config))
+    written["curves"] = lakehouse.replace(tables.CURVES, points.withColumns(marks), where)
 
     with job.tracking.run(
         f"{job.run_id} evaluation", job.as_of, {"model": str(champion)}, lakehouse.reads
     ):
         job.tracking.log_metrics(
-            {f"{r['population']}/{r['model']}/{r['metric']}": r["value"] for r in shown.collect()}
+            {
+                f"{r['population']}/{r['model']}/{r['metric']}": r["value"]
+                for r in shown.where("slice = 'all'").collect()
+            }
         )
     return written
-
-
-def of_exposures(job: Job, scores: DataFrame, population: str) -> tuple[DataFrame, DataFrame]:
-    """Metrics of these exposures, and the differences of every two models."""
-    limits = job.config.evaluate
-    draws = exposure_draws(scores, limits.threshold, limits.min_answers, bootstrap(job)).persist()
-    values = with_counts(summarised(draws, ["model", "metric"]), scores, limits.min_answers)
-    marks = {"population": F.lit(population), "k": F.lit(None).cast("int")}
-    return values.withColumns(marks), differences(draws, ["metric"]).withColumns(marks)
-
-
-def bootstrap(job: Job) -> Bootstrap:
-    return Bootstrap(job.config.evaluate.replicates, job.config.evaluate.seed)
 
 
 def training_examples(job: Job, serving: Serving) -> DataFrame | None:
@@ -84,9 +87,7 @@ def training_examples(job: Job, serving: Serving) -> DataFrame | None:
     return job.lakehouse.read(table).where(f"as_of = '{serving.fitted}'")
 
 
-def of_lists(
-    job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | None
-) -> tuple[DataFrame, DataFrame]:
+def of_lists(job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | None) -> Findings:
     """Metrics of the lists made at as_of, beside other orders of the same candidates."""
     made = job.lakehouse.read(tables.RECOMMENDATIONS).where(f"run_id = '{job.run_id}'")
     if made.isEmpty():
@@ -118,12 +119,17 @@ def of_lists(
     )
     ks = [k for k in job.config.evaluate.k if k <= job.config.recommend.k]
     hits = list_hits(lists, relevant).persist()
-    draws = list_draws(hits, ks, bootstrap(job)).persist()
-    k = F.split("metric", "@")[1].cast("int")
-    marks = {"population": F.lit("lists"), "k": k}
-    values = summarised(draws, ["model", "metric"]).withColumns(marks)
+    limits = job.config.evaluate
+    draws = list_draws(hits, ks, Bootstrap(limits.replicates, limits.seed)).persist()
+    k = F.split("metric", "@")[1].cast("int").alias("k")
+    values = summarised(draws).select("*", k)
     counted = values.join(list_counts(hits, ks), on=["model", "k"], how="inner")
-    return counted, differences(draws, ["metric"]).withColumns(marks)
+    compared = differences(draws, ["metric"]).select("*", k)
+    return Findings(
+        shaped(tables.METRICS, counted, population="lists"),
+        shaped(tables.COMPARISONS, compared, population="lists"),
+        job.spark.createDataFrame([], tables.CURVES.row_type).drop("run_id", "as_of"),
+    )
 
 
 if __name__ == "__main__":

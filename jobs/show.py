@@ -69,7 +69,7 @@ def metric_table(metrics: DataFrame) -> DataFrame:
     interval = F.format_string("%.4f [%.3f, %.3f]", "value", "low", "high")
     shown = F.when(F.col("low").isNull(), F.format_string("%.4f", "value")).otherwise(interval)
     return (
-        metrics.where("value IS NOT NULL")
+        metrics.where("value IS NOT NULL AND slice = 'all'")
         .groupBy("population", "metric")
         .pivot("model")
         .agg(F.first(shown))

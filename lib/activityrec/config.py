@@ -133,7 +133,9 @@ class RecommendConfig(Section):
 class EvaluateConfig(Section):
     """How far the evaluation looks past ``as_of``, and its thresholds.
 
-    Intervals come from ``replicates`` of a bootstrap of users; with 0 there are none.
+    Intervals come from ``replicates`` of a bootstrap of users; with 0 there are none. ``slices``
+    are by default all that the data have; parts with fewer users than ``min_slice_users`` are not
+    shown.
     """
 
     horizon_days: Days = 90
@@ -142,6 +144,8 @@ class EvaluateConfig(Section):
     min_answers: Annotated[int, Field(ge=1)] = 5
     replicates: Annotated[int, Field(ge=0, le=10_000)] = 200
     seed: int = 17
+    slices: list[Name] | None = None
+    min_slice_users: Annotated[int, Field(ge=1)] = 30
 
 
 class Config(Section):

@@ -38,7 +38,7 @@ def test_lists_by_hand(spark: SparkSession) -> None:
         {"u1": ["b", "c", "c"], "u2": ["a"], "u3": ["a"]},
     ).persist()
     rows = list_draws(found, [1, 2], Bootstrap(0, 0)).collect()
-    values = {row["metric"]: row["value"] for row in rows}
+    values = {row["metric"]: row["draws"][0] for row in rows}
     dcg, ideal = 1 / math.log2(3), 1 + 1 / math.log2(3)
     wanted = {
         **dict.fromkeys([f"{name}@1" for name in NAMES], 0.0),
@@ -81,8 +81,9 @@ def test_every_metric_of_random_lists_is_its_mean_over_users(spark: SparkSession
         ranks = [place for place, name in enumerate(made, start=1) if name in liked]
         wanted.append({f"{m}@{k}": v for k in KS for m, v in
                        by_definition(ranks, len(liked), k).items()})  # fmt: skip
-    draws = list_draws(hits(spark, lists, relevant), KS, BOOTSTRAP).persist()
-    found = {row["metric"]: row["value"] for row in draws.where("draw = 0").collect()}
+    rows = list_draws(hits(spark, lists, relevant), KS, BOOTSTRAP).collect()
+    draws = {row["metric"]: row["draws"] for row in rows}
+    found = {metric: values[0] for metric, values in draws.items()}
     means = {name: np.mean([row[name] for row in wanted]) for name in wanted[0]}
     assert found == pytest.approx(means, abs=1e-12)
     # A replicate is the mean over users, each as often as it is drawn.
@@ -91,8 +92,7 @@ def test_every_metric_of_random_lists_is_its_mean_over_users(spark: SparkSession
     users = hashes["hash"].to_numpy().view(np.uint64)
     times = counts(users, BOOTSTRAP.replicates, BOOTSTRAP.seed)
     values = np.array([wanted[int(name[1:])]["ndcg@5"] for name in hashes["user_id"]])
-    by_draw = draws.where("metric = 'ndcg@5'").orderBy("draw").toPandas()["value"].to_numpy()
-    np.testing.assert_allclose(by_draw, times.T @ values / times.sum(axis=0), atol=1e-12)
+    np.testing.assert_allclose(draws["ndcg@5"], times.T @ values / times.sum(axis=0), atol=1e-12)
 
 
 def test_other_orders_of_the_same_candidates_break_ties_by_id(spark: SparkSession) -> None:

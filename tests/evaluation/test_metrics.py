@@ -1,5 +1,7 @@
 """Metrics of exposures agree with scikit-learn, ties and all."""
 
+from datetime import datetime, timezone
+
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -18,6 +20,7 @@ from activityrec.evaluation.metrics import (
 from activityrec.retrieval.registry import RETRIEVERS
 
 ROWS = 400
+AT = datetime(2024, 5, 1, tzinfo=timezone.utc)
 BOOTSTRAP = Bootstrap(30, 5)
 THRESHOLD = 0.5
 
@@ -43,15 +46,18 @@ def computed(spark: SparkSession, exposures: dict[str, np.ndarray]) -> dict[str,
     return {row["metric"]: row for row in rows if row["model"] == "ranker"}
 
 
-def _scored(spark: SparkSession, data: dict[str, np.ndarray]) -> DataFrame:
+def _scored(
+    spark: SparkSession, data: dict[str, np.ndarray], weight: np.ndarray | None = None
+) -> DataFrame:
+    weights = (np.ones(len(data["user"])) if weight is None else weight).tolist()
     rows = [
-        (f"u{u}", f"a{a}", place, int(label), 1.0, False, float(score), None, None, None, {})
-        for place, (u, a, label, score) in enumerate(zip(*data.values(), strict=True))
+        (f"u{u}", f"a{a}", AT, int(label), w, False, float(score), None, None, None, None, {})
+        for u, a, label, score, w in zip(*data.values(), weights, strict=True)
     ]
     schema = (
-        "user_id STRING, activity_id STRING, exposure_ts INT, label INT, weight DOUBLE, "
+        "user_id STRING, activity_id STRING, exposure_ts TIMESTAMP, label INT, weight DOUBLE, "
         "censored BOOLEAN, "
-        "ranker DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, "
+        "ranker DOUBLE, champion DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, "
         "scores MAP<STRING, DOUBLE>"
     )
     return spark.createDataFrame(rows, schema)
@@ -105,7 +111,12 @@ def test_replicates_weigh_users_as_often_as_they_are_drawn(
 ) -> None:
     scores = long_scores(_scored(spark, exposures)).persist()
     draws = exposure_draws(scores, THRESHOLD, 5, BOOTSTRAP).persist()
-    found = {(row["metric"], row["draw"]): row["value"] for row in draws.collect()}
+    found = {
+        (row["metric"], draw): value
+        for row in draws.collect()
+        if row["model"] == "ranker"
+        for draw, value in enumerate(row["draws"])
+    }
     names = [f"u{user}" for user in exposures["user"]]
     hashes = spark.createDataFrame([(name,) for name in names], "user_id STRING")
     users = np.array([row[0] for row in hashes.select(F.xxhash64("user_id")).collect()])
@@ -127,7 +138,7 @@ def test_replicates_weigh_users_as_often_as_they_are_drawn(
                 part = sk.roc_auc_score(label[mine], score[mine], sample_weight=weight[mine])
                 within.append(part)
         assert found["auc_within_activity", draw] == pytest.approx(np.mean(within), abs=1e-9)
-    rows = summarised(draws, ["model", "metric"]).where("metric = 'auc'").collect()
+    rows = summarised(draws).where("metric = 'auc'").collect()
     replicates = [found["auc", draw] for draw in range(1, 31)]
     assert rows[0]["low"] == pytest.approx(np.percentile(replicates, 2.5), abs=1e-9)
     assert rows[0]["high"] == pytest.approx(np.percentile(replicates, 97.5), abs=1e-9)
@@ -137,8 +148,7 @@ def test_sampled_exposures_count_by_their_weight(
     spark: SparkSession, exposures: dict[str, np.ndarray]
 ) -> None:
     weight = np.random.default_rng(9).integers(1, 5, ROWS).astype(float)
-    weights = F.element_at(F.array(*map(F.lit, weight.tolist())), F.col("exposure_ts") + 1)
-    scored = _scored(spark, exposures).withColumn("weight", weights)
+    scored = _scored(spark, exposures, weight)
     rows = exposure_metrics(long_scores(scored), THRESHOLD, 5, Bootstrap(0, 0)).collect()
     found = {row["metric"]: row["value"] for row in rows}
     label, score = exposures["label"], exposures["ranker"]
@@ -161,10 +171,9 @@ def test_sampled_exposures_count_by_their_weight(
 
 def test_models_are_compared_on_the_same_replicates(spark: SparkSession) -> None:
     draws = spark.createDataFrame(
-        [("a", "auc", 0, 0.7), ("b", "auc", 0, 0.6), ("a", "auc", 1, 0.9), ("b", "auc", 1, 0.8),
-         ("a", "auc", 2, 0.5), ("b", "auc", 2, 0.4), ("a", "log_loss", 0, 0.1)],
-        "model STRING, metric STRING, draw INT, value DOUBLE",
-    )  # fmt: skip
+        [("a", "auc", [0.7, 0.9, 0.5]), ("b", "auc", [0.6, 0.8, 0.4]), ("a", "log_loss", [0.1])],
+        "model STRING, metric STRING, draws ARRAY<DOUBLE>",
+    )
     rows = {
         (row["model"], row["baseline"]): row for row in differences(draws, ["metric"]).collect()
     }
@@ -178,10 +187,11 @@ def test_without_replicates_or_with_undefined_ones_there_is_no_interval(
     spark: SparkSession,
 ) -> None:
     draws = spark.createDataFrame(
-        [("a", "x", 0, 0.7), ("a", "y", 0, 0.7), ("a", "y", 1, None), ("a", "y", 2, 0.7)],
-        "model STRING, metric STRING, draw INT, value DOUBLE",
+        [("a", "x", [0.7]), ("a", "y", [0.7, None, 0.7])],
+        "model STRING, metric STRING, draws ARRAY<DOUBLE>",
     )
-    for row in summarised(draws, ["model", "metric"]).collect():
+    for metric in ("x", "y"):
+        row = summarised(draws.where(F.col("metric") == metric)).collect()[0]
         assert (row["value"], row["low"], row["high"]) == (0.7, None, None)
 
 
@@ -201,11 +211,11 @@ def test_undefined_metrics_are_null_not_zero(spark: SparkSession) -> None:
 
 
 def test_models_without_probabilities_have_no_log_loss(spark: SparkSession) -> None:
-    rows = [("u1", "a1", 0, 1, 1.0, False, None, 0.2, None, 40.0, {"als": 1.2})]
+    rows = [("u1", "a1", AT, 1, 1.0, False, None, None, 0.2, None, 40.0, {"als": 1.2})]
     schema = (
-        "user_id STRING, activity_id STRING, exposure_ts INT, label INT, weight DOUBLE, "
+        "user_id STRING, activity_id STRING, exposure_ts TIMESTAMP, label INT, weight DOUBLE, "
         "censored BOOLEAN, "
-        "ranker DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, "
+        "ranker DOUBLE, champion DOUBLE, popularity DOUBLE, past_rate DOUBLE, affinity DOUBLE, "
         "scores MAP<STRING, DOUBLE>"
     )
     scores = long_scores(spark.createDataFrame(rows, schema))

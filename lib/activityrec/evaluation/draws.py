@@ -1,17 +1,21 @@
 """Metrics of the data and of their bootstrap replicates, in one pass over the rows.
 
-All functions give ``model``, ``metric``, ``draw`` and ``value``: draw 0 is the data, the others
-are replicates, see :mod:`activityrec.evaluation.bootstrap`. A value that is not defined is NULL.
+What a metric is computed for is in the columns ``keys``, by default ``model``. All functions give
+these, ``metric`` and ``draws`` (ARRAY<DOUBLE>): first the value of the data, then those of the
+replicates, see :mod:`activityrec.evaluation.bootstrap`. A value that is not defined is NULL.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from activityrec.evaluation.bootstrap import counts
 
@@ -51,91 +55,139 @@ class Bootstrap:
         return np.concatenate([times.T @ values for times in self.counts(users)])
 
 
-def ratio_draws(rows: DataFrame, ratios: Mapping[str, Ratio], bootstrap: Bootstrap) -> DataFrame:
+def ratio_draws(
+    rows: DataFrame,
+    ratios: Mapping[str, Ratio],
+    bootstrap: Bootstrap,
+    keys: Sequence[str] = ("model",),
+) -> DataFrame:
     """Metrics that are one sum over another one.
+
+    A worker holds the sums of every group that it meets: groups × metrics × replicates.
 
     Parameters
     ----------
     rows
-        With model and user_id.
+        With user_id and the columns ``keys``.
     ratios
         Metric to what is added up above and below the line; a row where the upper one is NULL
         counts for nothing.
     """
-    names = list(ratios)
     above = [above.cast("double") for above, _ in ratios.values()]
     below = [
         F.when(above.isNotNull(), below.cast("double")).otherwise(0.0)
         for above, below in ratios.values()
     ]
     sides = rows.select(
-        "model",
+        *keys,
         F.xxhash64("user_id").alias("user"),
         F.array(*[F.coalesce(value, F.lit(0.0)) for value in above], *below).alias("values"),
     )
-    partial = sides.mapInArrow(_sums(bootstrap), "model STRING, sums ARRAY<DOUBLE>")
-    total = partial.select("model", F.posexplode("sums").alias("place", "part")).groupBy(
-        "model", "place"
-    ).agg(F.sum("part").alias("sum"))  # fmt: skip
-    # The sums of a draw stand together: first those above the line, then those below it.
-    width = 2 * len(names)
-    draw, side = F.floor(F.col("place") / width).cast("int"), F.pmod("place", F.lit(width))
-    metric = F.get(F.array(*map(F.lit, names)), F.pmod(side, F.lit(len(names))))
-    is_above = side < len(names)
-    return (
-        total.groupBy("model", metric.alias("metric"), draw.alias("draw"))
-        .agg(
-            F.sum(F.when(is_above, F.col("sum"))).alias("_above"),
-            F.sum(F.when(~is_above, F.col("sum"))).alias("_below"),
-        )
-        .select("model", "metric", "draw", F.try_divide("_above", "_below").alias("value"))
+    fields = _fields(rows.select(*keys).schema)
+    partial = sides.mapInArrow(_sums(bootstrap, keys), f"{fields}, sums ARRAY<DOUBLE>")
+    return partial.groupBy(*keys).applyInArrow(
+        _ratios(list(ratios), keys), f"{fields}, metric STRING, draws ARRAY<DOUBLE>"
     )
 
 
-def _sums(bootstrap: Bootstrap) -> Callable[[Batches], Batches]:
+def _fields(schema: StructType) -> str:
+    return ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in schema)
+
+
+def _matrix(column: pa.ChunkedArray | pa.Array) -> Floats:
+    """(rows, values) of a column of arrays, which have one length; NaN for NULL."""
+    flat = pc.list_flatten(column).to_numpy(zero_copy_only=False)
+    found: Floats = flat.astype(np.float64).reshape(len(column), -1)
+    return found
+
+
+def _arrays(matrix: Floats) -> pa.Array:
+    """The rows of a matrix as a column of arrays; NULL for NaN."""
+    ends = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
+    return pa.ListArray.from_arrays(ends, pa.array(matrix.ravel(), from_pandas=True))
+
+
+def _sums(bootstrap: Bootstrap, keys: Sequence[str]) -> Callable[[Batches], Batches]:
     def compute(batches: Batches) -> Batches:
-        sums: dict[str, Floats] = {}
+        sums: dict[tuple[object, ...], Floats] = {}
+        schema = None
         for batch in batches:
             if not batch.num_rows:
                 continue
-            flat = batch.column("values").flatten().to_numpy(zero_copy_only=False)
-            values = flat.reshape(batch.num_rows, -1)
-            model = batch.column("model").dictionary_encode()
-            code = model.indices.to_numpy(zero_copy_only=False)
-            for place, name in enumerate(model.dictionary.to_pylist()):
-                mine = np.flatnonzero(code == place)
+            schema = schema or pa.schema([batch.schema.field(name) for name in keys])
+            values = _matrix(batch.column("values"))
+            for group, mine in _groups(batch, keys):
                 users = batch.column("user").take(pa.array(mine))
                 found = bootstrap.sums(users, values[mine])
-                sums[name] = sums[name] + found if name in sums else found
-        if sums:
-            listed = [found.ravel() for found in sums.values()]
-            yield pa.RecordBatch.from_pydict({"model": list(sums), "sums": listed})
+                sums[group] = sums[group] + found if group in sums else found
+        if schema is not None:
+            columns = [
+                pa.array([group[place] for group in sums], field.type)
+                for place, field in enumerate(schema)
+            ]
+            listed = _arrays(np.stack([found.ravel() for found in sums.values()]))
+            yield pa.RecordBatch.from_arrays([*columns, listed], names=[*keys, "sums"])
 
     return compute
 
 
-def ranking_draws(scores: DataFrame, groups: Sequence[str], bootstrap: Bootstrap) -> DataFrame:
-    """``auc`` and ``average_precision`` of each model and group.
+def _groups(
+    batch: pa.RecordBatch, keys: Sequence[str]
+) -> Iterator[tuple[tuple[object, ...], npt.NDArray[np.int64]]]:
+    """The groups of a batch, and the places of their rows."""
+    code = np.zeros(batch.num_rows, dtype=np.int64)
+    for name in keys:
+        encoded = batch.column(name).dictionary_encode(null_encoding="encode")
+        code = code * len(encoded.dictionary) + encoded.indices.to_numpy(zero_copy_only=False)
+    order = np.argsort(code, kind="stable")
+    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
+    for mine in np.split(order, starts[1:]):
+        yield tuple(batch.column(name)[int(mine[0])].as_py() for name in keys), mine
+
+
+def _ratios(
+    names: Sequence[str], keys: Sequence[str]
+) -> Callable[[tuple[pa.Scalar, ...], pa.Table], pa.Table]:
+    def compute(key: tuple[pa.Scalar, ...], parts: pa.Table) -> pa.Table:
+        # The sums of a draw stand together: first those above the line, then those below it.
+        sums = _matrix(parts.column("sums")).sum(axis=0).reshape(-1, 2, len(names))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            draws = np.where(sums[:, 1] == 0, np.nan, sums[:, 0] / sums[:, 1])
+        return _named(keys, key, names, draws.T)
+
+    return compute
+
+
+def _named(
+    keys: Sequence[str], key: tuple[pa.Scalar, ...], names: Sequence[str], draws: Floats
+) -> pa.Table:
+    """A row for each metric of one group; ``draws`` is (metrics, 1 + replicates)."""
+    same = {name: pa.repeat(value, len(names)) for name, value in zip(keys, key, strict=True)}
+    return pa.table({**same, "metric": list(names), "draws": _arrays(draws)})
+
+
+def ranking_draws(
+    scores: DataFrame, bootstrap: Bootstrap, keys: Sequence[str] = ("model",)
+) -> DataFrame:
+    """``auc`` and ``average_precision`` of each group.
 
     AUC counts ties as half; average precision is Σ (R_n - R_(n-1)) P_n over distinct scores, as
-    scikit-learn does. The rows of a model and group go to one task, which sorts them.
+    scikit-learn does. The rows of a group go to one task, which sorts them.
 
     Parameters
     ----------
     scores
-        model, user_id, score, label (0 or 1), ``weight`` and the columns of ``groups``.
+        user_id, score, label (0 or 1), ``weight`` and the columns ``keys``.
 
     Returns
     -------
     DataFrame
-        Also the columns of ``groups``, and ``positives``: those of the data, not of the draw.
+        Also ``drawn`` (ARRAY<DOUBLE>), the weight of the rows in each draw, and ``positives``,
+        the answered rows of the data.
     """
-    keys = ["model", *groups]
     rows = scores.select(*keys, F.xxhash64("user_id").alias("user"), "score", "label", "weight")
-    schema = ", ".join(
-        [*[f"{name} STRING" for name in keys], "metric STRING, draw INT, value DOUBLE",
-         "positives BIGINT"]
-    )  # fmt: skip
+    fields = _fields(scores.select(*keys).schema)
+    schema = f"{fields}, metric STRING, draws ARRAY<DOUBLE>, drawn ARRAY<DOUBLE>, positives BIGINT"
 
     def compute(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
         score, label, weight = (
@@ -143,26 +195,18 @@ def ranking_draws(scores: DataFrame, groups: Sequence[str], bootstrap: Bootstrap
             for name in ("score", "label", "weight")
         )
         users = table.column("user").combine_chunks()
-        values = _ranking(score, label, weight, bootstrap.counts(users))
-        size = 1 + bootstrap.replicates
-        same = [pa.repeat(value, 2 * size) for value in key]
-        return pa.table(
-            {
-                **dict(zip(keys, same, strict=True)),
-                "metric": ["auc"] * size + ["average_precision"] * size,
-                "draw": pa.array(2 * [*range(size)], pa.int32()),
-                "value": pa.array(np.concatenate(values), from_pandas=True),
-                "positives": pa.repeat(pa.scalar(int(label.sum()), pa.int64()), 2 * size),
-            }
-        )
+        auc, precision, drawn = _ranking(score, label, weight, bootstrap.counts(users))
+        found = _named(keys, key, ["auc", "average_precision"], np.stack([auc, precision]))
+        found = found.append_column("drawn", _arrays(np.stack([drawn, drawn])))
+        return found.append_column("positives", pa.array([int(label.sum())] * 2, pa.int64()))
 
     return rows.groupBy(*keys).applyInArrow(compute, schema)
 
 
 def _ranking(
     score: Floats, label: Floats, weight: Floats, counts: Iterator[Floats]
-) -> tuple[Floats, Floats]:
-    """(draws,) of AUC and of average precision; NaN where they are not defined."""
+) -> tuple[Floats, Floats, Floats]:
+    """(draws,) of AUC and of average precision, NaN where they are not defined; of the weight."""
     order = np.argsort(score, kind="stable")
     ordered = score[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)
@@ -179,22 +223,57 @@ def _ranking(
         precise = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
         total, rest = positive.sum(axis=0), negative.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found.append((wins / (total * rest), (positive[::-1] * precise).sum(axis=0) / total))
-    auc, precision = (np.concatenate(part) for part in zip(*found, strict=True))
-    return auc, precision
+            precision = (positive[::-1] * precise).sum(axis=0) / total
+            found.append((wins / (total * rest), precision, total + rest))
+    auc, precision, drawn = (np.concatenate(part) for part in zip(*found, strict=True))
+    return auc, precision, drawn
 
 
-def summarised(draws: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """keys, ``value`` of the data, and ``low`` and ``high``, the 95 % percentile interval of the
-    replicates; these are NULL without replicates, and where a replicate has no value."""
-    replicate = F.when(F.col("draw") > 0, F.col("value"))
-    low, high = (F.percentile(replicate, F.lit(share)) for share in (0.025, 0.975))
-    whole = F.count_if(F.col("value").isNull()) == 0
-    return draws.groupBy(*keys).agg(
-        F.max(F.when(F.col("draw") == 0, F.col("value"))).alias("value"),
-        F.when(whole, low).alias("low"),
-        F.when(whole, high).alias("high"),
+def averaged(draws: DataFrame, keys: Sequence[str], weight: str | None = None) -> DataFrame:
+    """The mean of each draw over the rows of a group, among those in which it is defined.
+
+    Parameters
+    ----------
+    draws
+        With the columns ``keys`` and ``metric``.
+    weight
+        A column of arrays like ``draws`` that weighs them; None: all count the same.
+    """
+
+    def compute(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
+        values = _matrix(table.column("draws"))
+        times = _matrix(table.column(weight)) if weight else np.ones_like(values)
+        times = np.where(np.isnan(values), 0.0, times)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = (np.nan_to_num(values) * times).sum(axis=0) / times.sum(axis=0)
+        return _named(keys, key[:-1], [key[-1].as_py()], mean[None, :])
+
+    fields = _fields(draws.select(*keys).schema)
+    return draws.groupBy(*keys, "metric").applyInArrow(
+        compute, f"{fields}, metric STRING, draws ARRAY<DOUBLE>"
     )
+
+
+def summarised(draws: DataFrame) -> DataFrame:
+    """The other columns, ``value`` of the data, and ``low`` and ``high``, the 95 % percentile
+    interval of the replicates; these are NULL without replicates, and where a replicate has no
+    value."""
+    kept = [name for name in draws.columns if name != "draws"]
+
+    def compute(batches: Batches) -> Batches:
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            values = _matrix(batch.column("draws"))
+            interval = np.full((2, len(values)), np.nan)
+            if values.shape[1] > 1:
+                interval = np.percentile(values[:, 1:], [2.5, 97.5], axis=1)
+            found = [pa.array(part, from_pandas=True) for part in (values[:, 0], *interval)]
+            columns = [*[batch.column(name) for name in kept], *found]
+            yield pa.RecordBatch.from_arrays(columns, names=[*kept, "value", "low", "high"])
+
+    fields = _fields(draws.select(*kept).schema)
+    return draws.mapInArrow(compute, f"{fields}, value DOUBLE, low DOUBLE, high DOUBLE")
 
 
 def differences(draws: DataFrame, keys: Sequence[str]) -> DataFrame:
@@ -202,8 +281,9 @@ def differences(draws: DataFrame, keys: Sequence[str]) -> DataFrame:
 
     Parameters
     ----------
-    keys
-        What two draws have in common beside ``draw``, such as the metric.
+    draws
+        model, draws and ``keys``: what two draws have in common, such as the metric. Keys may be
+        NULL.
 
     Returns
     -------
@@ -211,7 +291,14 @@ def differences(draws: DataFrame, keys: Sequence[str]) -> DataFrame:
         keys, model, ``baseline`` (another model), ``difference`` (model - baseline) of the data,
         low, high.
     """
-    others = draws.withColumnsRenamed({"model": "baseline", "value": "_other"})
-    pairs = draws.join(others, on=[*keys, "draw"], how="inner").where("model != baseline")
-    rows = pairs.withColumn("value", F.col("value") - F.col("_other"))
-    return summarised(rows, [*keys, "model", "baseline"]).withColumnRenamed("value", "difference")
+    mine = draws.select(*keys, "model", "draws")
+    others = mine.select(
+        *[F.col(name).alias(f"_{name}") for name in keys],
+        F.col("model").alias("baseline"),
+        F.col("draws").alias("_draws"),
+    )
+    same = reduce(Column.__and__, [F.col(name).eqNullSafe(F.col(f"_{name}")) for name in keys])
+    pairs = mine.join(others, on=same, how="inner").where("model != baseline")
+    less = F.zip_with("draws", "_draws", lambda value, other: value - other)
+    rows = pairs.select(*keys, "model", "baseline", less.alias("draws"))
+    return summarised(rows).withColumnRenamed("value", "difference")

@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.evaluation.baselines import affinity_amount, with_popularity
+from activityrec.evaluation.slices import slice_columns, slice_map
 from activityrec.features.daily import user_daily
 from activityrec.features.history import History, between, population
 from activityrec.features.sampled import known_outcomes
@@ -37,7 +38,7 @@ def scored_exposures(serving: Serving, full: History, learnt: DataFrame | None) 
     DataFrame
         ``serving.scored_exposures`` without run_id and as_of.
     """
-    scored = later_exposures(serving, full)
+    scored = _with_known(serving, later_exposures(serving, full))
     if serving.ranker is not None:
         scored = probabilities(serving.ranker, scored)
     end = full.events.agg(F.max("event_ts").alias("_end"))
@@ -52,12 +53,28 @@ def scored_exposures(serving: Serving, full: History, learnt: DataFrame | None) 
             "weight",
             (F.col("closes_ts") > F.col("_end")).alias("censored"),
             (F.col("probability") if serving.ranker is not None else F.lit(None)).alias("ranker"),
+            F.lit(None).cast("double").alias("champion"),
             # Without examples popularity is a number of users, and no probability.
             (F.col("popularity") if learnt is not None else F.lit(None)).alias("popularity"),
             F.col("response_rate").alias("past_rate"),
             affinity_amount(serving.config.features).alias("affinity"),
             score_map(serving.config.retrieval).alias("scores"),
+            slice_map(slice_columns(serving.config)).alias("slices"),
         )
+    )
+
+
+def _with_known(serving: Serving, rows: DataFrame) -> DataFrame:
+    """Add ``user_known``: whether a retriever knew the user, and ``activity_known``: whether
+    anyone had been sent the activity, or answered it, before the models were made."""
+    users = serving.user_vectors.select("user_id").distinct().withColumn("user_known", F.lit(True))
+    history = serving.history
+    seen = history.exposures.select("activity_id").unionByName(history.events.select("activity_id"))
+    activities = seen.distinct().withColumn("activity_known", F.lit(True))
+    return (
+        rows.join(users, on="user_id", how="left")
+        .join(F.broadcast(activities), on="activity_id", how="left")
+        .fillna(False, subset=["user_known", "activity_known"])
     )
 
 

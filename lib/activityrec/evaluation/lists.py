@@ -87,7 +87,7 @@ def list_draws(hits: DataFrame, ks: Sequence[int], bootstrap: Bootstrap) -> Data
     Returns
     -------
     DataFrame
-        model, metric (such as ``ndcg@5``), draw, value.
+        model, metric (such as ``ndcg@5``), draws.
     """
     ratios: dict[str, Ratio] = {}
     for k in ks:

@@ -9,19 +9,26 @@ from functools import reduce
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from activityrec.evaluation.draws import Bootstrap, Ratio, ranking_draws, ratio_draws, summarised
+from activityrec.evaluation.draws import (
+    Bootstrap,
+    Ratio,
+    averaged,
+    ranking_draws,
+    ratio_draws,
+    summarised,
+)
 from activityrec.ranking.pipeline import weighted
 
-PROBABILITIES = ("ranker", "popularity", "past_rate")
+PROBABILITIES = ("ranker", "champion", "popularity", "past_rate")
 """The models whose score is a probability."""
 
-MODELS = ("ranker", "popularity", "past_rate", "affinity")
+MODELS = (*PROBABILITIES, "affinity")
 
 
 def long_scores(scored: DataFrame) -> DataFrame:
     """One row for each exposure and model, the retrievers in ``scores`` among them; models without
     a score are left out."""
-    key = ["user_id", "activity_id", "exposure_ts", "label", "weight", "censored"]
+    key = [name for name in scored.columns if name not in {*MODELS, "scores"}]
     models = [entry for m in MODELS for entry in (F.lit(m), F.col(m).cast("double"))]
     everything = F.map_concat(F.create_map(*models), "scores")
     return scored.select(*key, F.explode(everything).alias("model", "score")).where(
@@ -45,7 +52,7 @@ def exposure_metrics(
         ``groups``, how many activities or users were averaged over (NULL: pooled).
     """
     draws = exposure_draws(scores, threshold, min_answers, bootstrap)
-    return with_counts(summarised(draws, ["model", "metric"]), scores, min_answers)
+    return with_counts(summarised(draws), scores, min_answers)
 
 
 def exposure_draws(
@@ -55,19 +62,29 @@ def exposure_draws(
 
     ``auc_within_activity`` (which users for this activity) averages over the activities with
     at least ``min_answers`` answered exposures, ``auc_within_user`` (which activities for this
-    user) over the users with both outcomes. AUC counts ties as half. Models whose score is a
-    probability also have ``log_loss``, ``brier``, ``calibration_error`` (expected, over ten equal
-    bins; Naeini et al. 2015), and ``accuracy``, ``precision``, ``recall``, ``f1`` at a threshold.
+    user) over the users with both outcomes. AUC counts ties as half. ``..._weighted`` weighs
+    activities and users by their exposures (Zhu et al. 2017 call this GAUC). As production would
+    compare them: ``auc_within_activity_day`` looks at users who were sent an activity on one day
+    (where there is ``exposure_ts``), ``auc_within_user_live`` at pairs of a user's activities that
+    were live at one instant (where there are ``start_ts`` and ``end_ts``).
+
+    Models whose score is a probability also have ``log_loss``, ``brier``, ``calibration_error``
+    (expected, over ten equal bins; Naeini et al. 2015), ``calibration_ratio`` (mean probability to
+    answered share), and ``accuracy``, ``precision``, ``recall``, ``f1`` at a threshold.
     """
     scores = weighted(scores)
-    by_user = _auc(scores, "user_id").where("auc IS NOT NULL")
-    pooled = ranking_draws(scores, [], bootstrap).drop("positives")
     frames = [
-        pooled,
-        _within_activity(scores, min_answers, bootstrap),
-        ratio_draws(by_user, {"auc_within_user": (F.col("auc"), F.lit(1.0))}, bootstrap),
+        ranking_draws(scores, bootstrap).drop("drawn", "positives"),
+        _within_activity(scores, ["activity_id"], "auc_within_activity", min_answers, bootstrap),
+        _within_user(scores, bootstrap),
         _probabilistic(scores, threshold, bootstrap),
     ]
+    if "exposure_ts" in scores.columns:
+        name = "auc_within_activity_day"
+        frames.append(_within_activity(_dated(scores), DAYS, name, min_answers, bootstrap))
+    if "start_ts" in scores.columns:
+        live = {"auc_within_user_live": (F.col("auc"), F.lit(1.0))}
+        frames.append(ratio_draws(_live_auc(scores), live, bootstrap))
     return reduce(DataFrame.unionByName, frames)
 
 
@@ -76,47 +93,71 @@ def with_counts(metrics: DataFrame, scores: DataFrame, min_answers: int) -> Data
     scores = weighted(scores)
     counted = [F.sum("rows").alias("rows"), F.sum("positives").alias("positives")]
 
-    def within(key: str, least: int) -> DataFrame:
-        groups = _auc(scores, key).where(F.col("auc").isNotNull() & (F.col("positives") >= least))
-        named = groups.groupBy("model").agg(*counted, F.count("*").alias("groups"))
-        return named.withColumn("_of", F.lit(key))
+    def within(name: str, groups: DataFrame) -> DataFrame:
+        usable = groups.where("auc IS NOT NULL").groupBy("model")
+        return usable.agg(*counted, F.count("*").alias("groups")).withColumn("_of", F.lit(name))
 
-    pooled = scores.groupBy("model").agg(
-        F.count("*").alias("rows"),
-        F.sum("label").alias("positives"),
-        F.lit(None).cast("bigint").alias("groups"),
-        F.lit("").alias("_of"),
-    )
-    every = pooled.unionByName(within("activity_id", min_answers)).unionByName(within("user_id", 1))
-    of = (
-        F.when(F.col("metric") == "auc_within_activity", F.lit("activity_id"))
-        .when(F.col("metric") == "auc_within_user", F.lit("user_id"))
-        .otherwise("")
-    )
-    joined = metrics.withColumn("_of", of).join(
-        F.broadcast(every), on=["model", "_of"], how="inner"
-    )
+    enough = F.col("positives") >= min_answers
+    every = [
+        scores.groupBy("model").agg(
+            F.count("*").alias("rows"),
+            F.sum("label").alias("positives"),
+            F.lit(None).cast("bigint").alias("groups"),
+            F.lit("").alias("_of"),
+        ),
+        within("auc_within_activity", _auc(scores, ["activity_id"]).where(enough)),
+        within("auc_within_user", _auc(scores, ["user_id"])),
+    ]
+    if "exposure_ts" in scores.columns:
+        every.append(within("auc_within_activity_day", _auc(_dated(scores), DAYS).where(enough)))
+    if "start_ts" in scores.columns:
+        every.append(within("auc_within_user_live", _live_auc(scores)))
+    of = F.regexp_replace("metric", "_weighted$", "")
+    pooled = F.when(of.startswith("auc_within"), of).otherwise("")
+    counts = F.broadcast(reduce(DataFrame.unionByName, every))
+    joined = metrics.withColumn("_of", pooled).join(counts, on=["model", "_of"], how="inner")
     return joined.drop("_of")
 
 
-def _within_activity(scores: DataFrame, min_answers: int, bootstrap: Bootstrap) -> DataFrame:
-    draws = ranking_draws(scores, ["activity_id"], bootstrap)
+DAYS = ["activity_id", "exposure_date"]
+
+
+def _dated(scores: DataFrame) -> DataFrame:
+    return scores.withColumn("exposure_date", F.to_date("exposure_ts"))
+
+
+def _within_activity(
+    scores: DataFrame, groups: list[str], name: str, min_answers: int, bootstrap: Bootstrap
+) -> DataFrame:
+    draws = ranking_draws(scores, bootstrap, ["model", *groups])
     usable = draws.where((F.col("metric") == "auc") & (F.col("positives") >= min_answers))
-    named = usable.groupBy("model", "draw").agg(F.avg("value").alias("value"))
-    return named.where("value IS NOT NULL").withColumn("metric", F.lit("auc_within_activity"))
+    same = F.transform("drawn", lambda _: F.lit(1.0))
+    sides = F.array(
+        F.struct(F.lit(name).alias("metric"), same.alias("weight")),
+        F.struct(F.lit(f"{name}_weighted").alias("metric"), F.col("drawn").alias("weight")),
+    )
+    rows = usable.select("model", "draws", F.inline(sides))
+    return averaged(rows, ["model"], "weight").where("draws[0] IS NOT NULL")
+
+
+def _within_user(scores: DataFrame, bootstrap: Bootstrap) -> DataFrame:
+    by_user = _auc(scores, ["user_id"]).where("auc IS NOT NULL")
+    auc, rows = F.col("auc"), F.col("rows")
+    ratios: dict[str, Ratio] = {
+        "auc_within_user": (auc, F.lit(1.0)),
+        "auc_within_user_weighted": (auc * rows, rows),
+    }
+    return ratio_draws(by_user, ratios, bootstrap)
 
 
 def _probabilistic(scores: DataFrame, threshold: float, bootstrap: Bootstrap) -> DataFrame:
+    rows = scores.where(F.col("model").isin(*PROBABILITIES))
     label, score, weight = F.col("label"), F.col("score"), F.col("weight")
-    # As elsewhere, a certain and wrong probability costs much but not infinity.
-    p = F.greatest(F.lit(1e-15), F.least(F.lit(1 - 1e-15), score))
-    loss = -(label * F.log(p) + (1 - label) * F.log1p(-p))
     predicted = (score >= threshold).cast("int")
     hit = predicted * label
     place = F.least(F.floor(score * BINS), F.lit(BINS - 1))
     ratios: dict[str, Ratio] = {
-        "log_loss": (weight * loss, weight),
-        "brier": (weight * (score - label) ** 2, weight),
+        **proper_ratios(),
         "accuracy": (weight * (predicted == label).cast("int"), weight),
         "precision": (weight * hit, weight * predicted),
         "recall": (weight * hit, weight * label),
@@ -126,21 +167,60 @@ def _probabilistic(scores: DataFrame, threshold: float, bootstrap: Bootstrap) ->
         f"bin {number}": (F.when(place == number, weight * (score - label)).otherwise(0.0), weight)
         for number in range(BINS)
     }
-    rows = scores.where(F.col("model").isin(*PROBABILITIES))
     draws = ratio_draws(rows, ratios | bins, bootstrap)
     is_bin = F.col("metric").startswith("bin ")
-    error = draws.where(is_bin).groupBy("model", "draw").agg(F.sum(F.abs("value")).alias("value"))
-    named = error.withColumn("metric", F.lit("calibration_error"))
-    return draws.where(~is_bin).unionByName(named)
+    parts = draws.withColumns(
+        {
+            "metric": F.when(is_bin, F.lit("calibration_error")).otherwise(F.col("metric")),
+            # Their mean is their sum over the bins.
+            "draws": F.when(is_bin, F.transform("draws", lambda gap: BINS * F.abs(gap))).otherwise(
+                F.col("draws")
+            ),
+        }
+    )
+    return averaged(parts, ["model"])
 
 
-def _auc(scores: DataFrame, group: str) -> DataFrame:
-    """model, group, ``rows``, ``positives`` and ``auc``, NULL where there are not both outcomes.
+def proper_ratios() -> dict[str, Ratio]:
+    """How good probabilities are, as sums over sums: ``log_loss``, ``brier`` and
+    ``calibration_ratio``."""
+    label, score, weight = F.col("label"), F.col("score"), F.col("weight")
+    # As elsewhere, a certain and wrong probability costs much but not infinity.
+    p = F.greatest(F.lit(1e-15), F.least(F.lit(1 - 1e-15), score))
+    loss = -(label * F.log(p) + (1 - label) * F.log1p(-p))
+    return {
+        "log_loss": (weight * loss, weight),
+        "brier": (weight * (score - label) ** 2, weight),
+        "calibration_ratio": (weight * score, weight * label),
+    }
+
+
+def _live_auc(scores: DataFrame) -> DataFrame:
+    """model, user_id, ``rows``, ``positives`` and ``auc`` over the pairs of an answered and an
+    unanswered exposure of a user whose activities were live at one instant."""
+    columns = ["model", "user_id", "start_ts", "end_ts", "score", "weight"]
+    named = [F.col(name).alias(f"_{name}") for name in columns[2:]]
+    answered = scores.where("label = 1").select(*columns)
+    others = scores.where("label = 0").select(*columns[:2], *named)
+    pairs = answered.join(others, on=columns[:2], how="inner").where(
+        "start_ts < _end_ts AND _start_ts < end_ts"
+    )
+    weight = F.col("weight") * F.col("_weight")
+    won = F.when(F.col("score") > F.col("_score"), 1.0).when(F.col("score") == F.col("_score"), 0.5)
+    return pairs.groupBy(*columns[:2]).agg(
+        F.count("*").alias("rows"),
+        F.count("*").alias("positives"),
+        (F.sum(weight * F.coalesce(won, F.lit(0.0))) / F.sum(weight)).alias("auc"),
+    )
+
+
+def _auc(scores: DataFrame, groups: list[str]) -> DataFrame:
+    """model, groups, ``rows``, ``positives`` and ``auc``, NULL where there are not both outcomes.
 
     By counting, for each answered exposure, the unanswered ones with a lower score (Mann and
     Whitney); each counts by its weight.
     """
-    keys = ["model", group]
+    keys = ["model", *groups]
     label, weight = F.col("label"), F.col("weight")
     by_score = scores.groupBy(*keys, "score").agg(
         F.sum(weight * label).alias("_pos"),

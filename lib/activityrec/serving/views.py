@@ -10,7 +10,10 @@ VIEWS = {
     "current_recommendations": f"SELECT * FROM {{recommendations}} WHERE run_id = {_CURRENT}",
     "current_audiences": f"SELECT * FROM {{audiences}} WHERE run_id = {_CURRENT}",
     "current_metrics": f"SELECT * FROM {{metrics}} WHERE run_id = {_CURRENT}",
-    "current_scored_exposures": f"SELECT * FROM {{scored_exposures}} WHERE run_id = {_CURRENT}",
+    **{
+        f"current_{name}": f"SELECT * FROM {{{name}}} WHERE run_id = {_CURRENT}"
+        for name in ("scored_exposures", *[table.name for table in tables.EVALUATION[1:]])
+    },
 }
 
 

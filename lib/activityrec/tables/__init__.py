@@ -26,6 +26,15 @@ from activityrec.tables.clean import (
     USERS,
 )
 from activityrec.tables.contract import LINEAGE, Column, Orphans, Reference, Table
+from activityrec.tables.evaluation import (
+    COMPARISONS,
+    CURVES,
+    EVALUATION,
+    INPUT_CHECKS,
+    METRICS,
+    POLICY_VALUES,
+    PROMOTIONS,
+)
 from activityrec.tables.features import (
     ITEM_VECTORS,
     PROGRESS,
@@ -41,13 +50,13 @@ from activityrec.tables.features import (
 )
 from activityrec.tables.serving import (
     AUDIENCES,
-    COMPARISONS,
-    METRICS,
     PUBLICATIONS,
     RECOMMENDATIONS,
     SCORED_EXPOSURES,
-    SERVING,
 )
+
+SERVING = (RECOMMENDATIONS, AUDIENCES, PUBLICATIONS, SCORED_EXPOSURES, *EVALUATION)
+"""The tables that analysts read."""
 
 __all__ = [
     "ACTIVITIES",
@@ -61,9 +70,14 @@ __all__ = [
     "ITEM_VECTORS",
     "LINEAGE",
     "COMPARISONS",
+    "CURVES",
+    "EVALUATION",
+    "INPUT_CHECKS",
     "METRICS",
+    "POLICY_VALUES",
     "PRODUCTS",
     "PROGRESS",
+    "PROMOTIONS",
     "PUBLICATIONS",
     "QUARANTINE",
     "RECOMMENDATIONS",

@@ -72,53 +72,6 @@ PUBLICATIONS = Table(
     key=("run_id", "published_ts"),
 )
 
-_INTERVAL = (
-    Column("low", "DOUBLE", "beginning of its 95 % interval, by a bootstrap of users; NULL: none"),
-    Column("high", "DOUBLE", "end of it"),
-)
-
-METRICS = Table(
-    "serving",
-    "metrics",
-    "What the evaluation found.",
-    (
-        RUN_ID,
-        AS_OF,
-        Column("model", "STRING", "ranker, or the baseline beside it", True, stats=True),
-        Column("metric", "STRING", "name of the metric", True, stats=True),
-        Column("population", "STRING",
-               "all: every exposure in the horizon; closed: those whose response window closed "
-               "before the data end; lists: the lists made at as_of", True, stats=True),
-        Column("k", "INT", "length of the list that it looks at; NULL: none"),
-        Column("value", "DOUBLE", "its value; NULL: not defined, as without positives"),
-        *_INTERVAL,
-        Column("rows", "BIGINT", "exposures, or list rows, that it was computed from", True),
-        Column("positives", "BIGINT", "answered ones among them", True),
-        Column("groups", "BIGINT", "users or activities averaged over; NULL: pooled"),
-    ),
-    key=("run_id", "model", "metric", "population", "k"),
-    cluster_by=("run_id",),
-)  # fmt: skip
-
-COMPARISONS = Table(
-    "serving",
-    "comparisons",
-    "How much every two models differ, on the same users.",
-    (
-        RUN_ID,
-        AS_OF,
-        Column("model", "STRING", "a model of serving.metrics", True, stats=True),
-        Column("baseline", "STRING", "the one that it is compared with", True, stats=True),
-        Column("metric", "STRING", "name of the metric", True, stats=True),
-        Column("population", "STRING", "as in serving.metrics", True, stats=True),
-        Column("k", "INT", "as in serving.metrics"),
-        Column("difference", "DOUBLE", "the model's value less the baseline's; NULL: not defined"),
-        *_INTERVAL,
-    ),
-    key=("run_id", "model", "baseline", "metric", "population", "k"),
-    cluster_by=("run_id",),
-)
-
 SCORED_EXPOSURES = Table(
     "serving",
     "scored_exposures",
@@ -134,14 +87,15 @@ SCORED_EXPOSURES = Table(
                "sampled", True, "weight > 0"),
         Column("censored", "BOOLEAN",
                "the response window had not closed when the data end", True),
-        probability("ranker", "the ranker's probability"),
+        probability("ranker", "probability by the ranker under test"),
+        probability("champion", "probability by the ranker in use; NULL: there is none, or it is "
+                    "the one under test"),
         probability("popularity", "response rate of the activity's type"),
         probability("past_rate", "the user's smoothed past response rate"),
         Column("affinity", "DOUBLE", "money spent before on its eligible products"),
         Column("scores", "MAP<STRING, DOUBLE>", "score by each retriever", True),
+        Column("slices", "MAP<STRING, STRING>", "which part of each slice it belongs to", True),
     ),
     key=("run_id", "user_id", "activity_id", "exposure_ts"),
     cluster_by=("run_id",),
 )  # fmt: skip
-
-SERVING = (RECOMMENDATIONS, AUDIENCES, PUBLICATIONS, METRICS, COMPARISONS, SCORED_EXPOSURES)

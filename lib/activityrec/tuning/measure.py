@@ -38,8 +38,9 @@ def metrics_of(config: Config, scores: DataFrame) -> dict[str, Metrics]:
     found: dict[str, Metrics] = {}
     draws = exposure_draws(scores, limits.threshold, limits.min_answers, NO_REPLICATES)
     for row in draws.collect():
-        if row["value"] is not None:
-            found.setdefault(row["model"], {})[row["metric"]] = row["value"]
+        value = row["draws"][0]
+        if value is not None:
+            found.setdefault(row["model"], {})[row["metric"]] = value
     return found
 
 
