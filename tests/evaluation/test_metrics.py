@@ -233,3 +233,49 @@ def test_no_retriever_has_the_name_of_another_model() -> None:
     every = RetrievalConfig(methods=dict.fromkeys(RETRIEVERS, 1.0))
     assert len(every.score_columns) == len(RETRIEVERS)
     assert not set(every.score_columns) & {*MODELS, "retrieval"}
+
+
+def test_comparisons_that_production_would_make(spark: SparkSession) -> None:
+    """Of a user only activities that were live together; of an activity only users of one day."""
+    days = [datetime(2024, 5, n, tzinfo=timezone.utc) for n in range(1, 9)]
+    spans = {"early": (0, 3), "over": (2, 5), "late": (4, 7)}
+    rows = [
+        # The early activity was over when the late one began: its high score is no mistake.
+        ("u", "early", 0, 0.9, 0), ("u", "over", 2, 0.2, 0), ("u", "late", 4, 0.5, 1),
+        ("v", "late", 4, 0.4, 0), ("w", "late", 5, 0.6, 0),
+    ]  # fmt: skip
+    scores = spark.createDataFrame(
+        [("m", user, activity, days[at], label, score, *(days[n] for n in spans[activity]))
+         for user, activity, at, score, label in rows],
+        "model STRING, user_id STRING, activity_id STRING, exposure_ts TIMESTAMP, label INT, "
+        "score DOUBLE, start_ts TIMESTAMP, end_ts TIMESTAMP",
+    )  # fmt: skip
+    found = {row["metric"]: row for row in exposure_metrics(scores, 0.5, 1, BOOTSTRAP).collect()}
+    assert found["auc_within_user"]["value"] == 0.5
+    assert found["auc_within_user_live"]["value"] == 1.0
+    assert (found["auc_within_user_live"]["groups"], found["auc_within_user_live"]["rows"]) == (
+        1,
+        1,
+    )
+    # Late was sent to u and v on one day, to w on another.
+    assert found["auc_within_activity"]["value"] == 0.5
+    assert found["auc_within_activity_day"]["value"] == 1.0
+    assert found["auc_within_activity_day"]["groups"] == 1
+
+
+def test_groups_weighted_by_their_exposures(
+    exposures: dict[str, np.ndarray], computed: dict[str, tuple]
+) -> None:
+    for metric, group, least in (
+        ("auc_within_activity_weighted", "activity", 5),
+        ("auc_within_user_weighted", "user", 1),
+    ):
+        values, sizes = [], []
+        for one in np.unique(exposures[group]):
+            mine = exposures[group] == one
+            label = exposures["label"][mine]
+            if label.sum() >= least and label.sum() < len(label):
+                values.append(sk.roc_auc_score(label, exposures["ranker"][mine]))
+                sizes.append(mine.sum())
+        wanted = np.average(values, weights=sizes)
+        assert computed[metric]["value"] == pytest.approx(wanted, abs=1e-9)
