@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, Row
 
 from activityrec import tables
 from activityrec.evaluation.draws import Bootstrap
-from activityrec.evaluation.exposures import later_exposures
+from activityrec.evaluation.exposures import LaterExposures
 from activityrec.evaluation.metrics import exposure_metrics
 from activityrec.features.history import last_day, read_history
 from activityrec.job import Job
@@ -22,7 +22,7 @@ def holdout(job: Job) -> DataFrame:
     """The exposures that the evaluation at --as-of looks at, with features."""
     serving, _ = load_serving(job)
     end = last_day(job.lakehouse.read(tables.EVENTS)) + timedelta(days=1)
-    return later_exposures(serving, read_history(job.lakehouse, end))
+    return LaterExposures.after(serving, read_history(job.lakehouse, end)).examples(serving)
 
 
 def report(scores: DataFrame, note: str, notes: Mapping[str, str]) -> None:

@@ -1,4 +1,5 @@
-"""Evaluate: models frozen at as_of against what happened afterwards, beside the baselines.
+"""Evaluate: the challenger, frozen at as_of, against what happened afterwards, beside the champion
+and the baselines; where nothing was trained since, the champion itself.
 
 The one stage that reads past as_of.
 """
@@ -7,41 +8,52 @@ import logging
 from datetime import timedelta
 from functools import reduce
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
-from activityrec.errors import StateError
+from activityrec.errors import first_line
 from activityrec.evaluation.baselines import affinity_amount, with_popularity
 from activityrec.evaluation.draws import Bootstrap, differences, summarised
-from activityrec.evaluation.exposures import scored_exposures
+from activityrec.evaluation.exposures import LaterExposures, champion_scores, scored_exposures
 from activityrec.evaluation.findings import Findings, joined, of_exposures, shaped
+from activityrec.evaluation.input_checks import input_checks
 from activityrec.evaluation.lists import list_counts, list_draws, list_hits, ranked_by
 from activityrec.evaluation.metrics import long_scores
 from activityrec.features.history import last_day, read_history
 from activityrec.features.outcomes import responses_of
 from activityrec.job import Job, main
+from activityrec.ranking.importance import importances
+from activityrec.ranking.parts import RATES
+from activityrec.ranking.pipeline import probabilities
 from activityrec.serving.anonymity import group_size, large_counts
 from activityrec.serving.candidates import Serving, scored_candidates, sides
+from activityrec.serving.contest import evaluated_tags, load_champion, under_test
 from activityrec.serving.load import load_serving
+from activityrec.tracking import ModelVersion
 
 log = logging.getLogger("activityrec")
 
 
 def run(job: Job) -> dict[str, int]:
     lakehouse, config = job.lakehouse, job.config
-    serving, champion = load_serving(job)
+    serving, model = load_serving(job, under_test(job))
     end = last_day(lakehouse.read(tables.EVENTS)) + timedelta(days=1)
-    full = read_history(lakehouse, end)
+    full = read_history(lakehouse, min(end, job.until or end))
     learnt = training_examples(job, serving)
     marks = {"run_id": F.lit(job.run_id), "as_of": F.lit(job.as_of)}
     where = f"run_id = '{job.run_id}'"
 
-    scored = scored_exposures(serving, full, learnt).withColumns(marks)
+    exposures = LaterExposures.after(serving, full)
+    later = exposures.examples(serving).persist()
+    champion, reason = of_champion(job, model, exposures)
+    scored = scored_exposures(serving, later, full, learnt, champion).withColumns(marks)
     written = {"scored_exposures": lakehouse.replace(tables.SCORED_EXPOSURES, scored, where)}
+    written["input_checks"] = write_input_checks(job, serving, later, learnt)
     windows = full.activities.select("activity_id", "start_ts", "end_ts")
-    exposures = lakehouse.read(tables.SCORED_EXPOSURES).where(where)
-    scores = long_scores(exposures.join(F.broadcast(windows), on="activity_id", how="left"))
+    rows = lakehouse.read(tables.SCORED_EXPOSURES).where(where)
+    scores = long_scores(rows.join(F.broadcast(windows), on="activity_id", how="left"))
     scores = scores.persist()
     least = max(config.evaluate.min_slice_users, group_size(config))
     found = joined(
@@ -68,7 +80,7 @@ def run(job: Job) -> dict[str, int]:
     written["curves"] = lakehouse.replace(tables.CURVES, points.withColumns(marks), where)
 
     with job.tracking.run(
-        f"{job.run_id} evaluation", job.as_of, {"model": str(champion)}, lakehouse.reads
+        f"{job.run_id} evaluation", job.as_of, {"model": str(model)}, lakehouse.reads
     ):
         job.tracking.log_metrics(
             {
@@ -76,7 +88,39 @@ def run(job: Job) -> dict[str, int]:
                 for r in shown.where("slice = 'all'").collect()
             }
         )
+    job.tracking.tag_version(model, evaluated_tags(job, reason))
     return written
+
+
+def of_champion(
+    job: Job, model: ModelVersion, exposures: LaterExposures
+) -> tuple[DataFrame | None, str]:
+    """The champion's probabilities, or None and why it is not compared; see ``load_champion``."""
+    champion, reason = load_champion(job, model)
+    if champion is None or champion.ranker is None:
+        return None, reason
+    try:
+        return champion_scores(champion, exposures), ""
+    except AnalysisException as error:
+        return None, f"it does not fit this configuration: {first_line(error)}"
+
+
+def write_input_checks(
+    job: Job, serving: Serving, later: DataFrame, learnt: DataFrame | None
+) -> int:
+    """What each input and score says by itself; without a ranker there is nothing to check."""
+    where = f"run_id = '{job.run_id}'"
+    if serving.ranker is None or learnt is None:
+        if job.lakehouse.exists(tables.INPUT_CHECKS):
+            none = job.lakehouse.read(tables.INPUT_CHECKS).limit(0)
+            job.lakehouse.replace(tables.INPUT_CHECKS, none, where)
+        return 0
+    sides = [probabilities(serving.ranker, rows) for rows in (learnt, later)]
+    scores = {"ranker": "probability", **RATES, **job.config.retrieval.score_columns}
+    weights = importances(serving.ranker, job.config)
+    checks = input_checks(sides[0], sides[1], scores, weights, job.config)
+    marks = {"run_id": F.lit(job.run_id), "as_of": F.lit(job.as_of)}
+    return job.lakehouse.replace(tables.INPUT_CHECKS, checks.withColumns(marks), where)
 
 
 def training_examples(job: Job, serving: Serving) -> DataFrame | None:
@@ -89,13 +133,9 @@ def training_examples(job: Job, serving: Serving) -> DataFrame | None:
 
 def of_lists(job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | None) -> Findings:
     """Metrics of the lists made at as_of, beside other orders of the same candidates."""
-    made = job.lakehouse.read(tables.RECOMMENDATIONS).where(f"run_id = '{job.run_id}'")
-    if made.isEmpty():
-        raise StateError(
-            f"table serving.recommendations has no rows of run {job.run_id}: run recommend first"
-        )
     since = F.lit(job.as_of).cast("timestamp")
-    until = F.lit(job.as_of + timedelta(days=job.config.evaluate.horizon_days)).cast("timestamp")
+    end = job.as_of + timedelta(days=job.config.evaluate.horizon_days)
+    until = F.lit(min(end, job.until or end)).cast("timestamp")
     during = (F.col("event_ts") >= since) & (F.col("event_ts") < until)
     answered = responses_of(events.where(during), job.config.response)
     answered = answered.select("user_id", "activity_id").distinct()
@@ -104,7 +144,13 @@ def of_lists(job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | 
     affinity = affinity_amount(job.config.features).alias("affinity")
     retrievers = job.config.retrieval.score_columns
     candidates = scored.select(
-        "user_id", "activity_id", "popularity", affinity, "list_score", *retrievers.values()
+        "user_id",
+        "activity_id",
+        "popularity",
+        affinity,
+        "score",
+        "list_score",
+        *retrievers.values(),
     )
     candidates = candidates.persist()
     relevant = answered.join(
@@ -113,10 +159,8 @@ def of_lists(job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | 
     orders = {"popularity": "popularity", "affinity": "affinity", **retrievers}
     if serving.ranker is not None and len(retrievers) > 1:
         orders["retrieval"] = "list_score"
-    name = "retrieval" if serving.ranker is None else "ranker"
-    lists = ranked_by(candidates, orders).unionByName(
-        made.select(F.lit(name).alias("model"), "user_id", "activity_id", "rank")
-    )
+    orders["retrieval" if serving.ranker is None else "ranker"] = "score"
+    lists = ranked_by(candidates, orders)
     ks = [k for k in job.config.evaluate.k if k <= job.config.recommend.k]
     hits = list_hits(lists, relevant).persist()
     limits = job.config.evaluate

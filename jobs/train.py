@@ -19,13 +19,20 @@ from activityrec.ranking.examples import examples
 from activityrec.ranking.parts import best_order
 from activityrec.ranking.pipeline import coefficients, fit_ranker, ranker_params, training_auc
 from activityrec.retrieval.activities import activity_vectors
-from activityrec.retrieval.fits import fit_dates
+from activityrec.retrieval.fits import fit_dates, settings_of
 from activityrec.retrieval.known import known_before, segments_of
 from activityrec.retrieval.pairs import calendar, pair_scores
 from activityrec.retrieval.protocol import Vectors
 from activityrec.retrieval.registry import retrievers
 from activityrec.retrieval.segments import with_segment, with_segments
-from activityrec.tracking import HAS_RANKER, ORDERED_BY, RETRIEVAL_VERSION
+from activityrec.tracking import (
+    CHALLENGER,
+    CHAMPION,
+    HAS_RANKER,
+    ORDERED_BY,
+    RETRIEVAL_VERSION,
+    SETTINGS,
+)
 
 log = logging.getLogger("activityrec")
 
@@ -70,7 +77,7 @@ def run(job: Job) -> dict[str, int]:
 
 
 def register(job: Job, retrieval: Trained, ranker: Trained | None) -> None:
-    """Register what was trained; all of it becomes champion, or nothing does."""
+    """Register what was trained; all of it becomes the challenger, or nothing does."""
     versions: dict[str, str] = {}
     for trained in filter(None, (retrieval, ranker)):
         tags = trained.tags
@@ -83,7 +90,7 @@ def register(job: Job, retrieval: Trained, ranker: Trained | None) -> None:
             job.tracking.log_metrics(trained.metrics)
             version = job.tracking.register(trained.part, trained.model, job.as_of, tags)
         versions[trained.part] = version
-    job.tracking.promote(versions)
+    job.tracking.point(CHALLENGER, versions)
 
 
 def train_retrievers(job: Job, dates: list[date]) -> tuple[dict[str, int], Trained]:
@@ -91,8 +98,9 @@ def train_retrievers(job: Job, dates: list[date]) -> tuple[dict[str, int], Train
     lakehouse, config = job.lakehouse, job.config
     # Who and what is known at as_of covers every earlier day.
     numbers = known_before(lakehouse, config, job.as_of).numbers
+    settings = settings_of(config)
     written = {"user_vectors": 0, "item_vectors": 0}
-    fits: list[tuple[date, str]] = []
+    fits: list[str] = []
     models: list[Transformer] = []
     for day in dates:
         known = known_before(lakehouse, config, day, numbers)
@@ -100,8 +108,12 @@ def train_retrievers(job: Job, dates: list[date]) -> tuple[dict[str, int], Train
             continue
         known = with_segments(known, config)
         if known.segments is not None:
-            segments = known.segments.withColumn("fitted_date", F.lit(day))
-            count = lakehouse.replace(tables.USER_SEGMENTS, segments, f"fitted_date = '{day}'")
+            marks = {"fitted_date": F.lit(day), "settings": F.lit(settings)}
+            count = lakehouse.replace(
+                tables.USER_SEGMENTS,
+                known.segments.withColumns(marks),
+                f"fitted_date = '{day}' AND settings = '{settings}'",
+            )
             written["user_segments"] = written.get("user_segments", 0) + count
         for name, fit in retrievers(config.retrieval).items():
             try:
@@ -111,7 +123,7 @@ def train_retrievers(job: Job, dates: list[date]) -> tuple[dict[str, int], Train
                     raise
                 log.info("%s cannot be fitted at %s: its scores are 0: %s", name, day, error)
                 continue
-            fits.append((day, name))
+            fits.append(f"'{day}/{name}'")
             for table, count in write_vectors(job, day, name, vectors).items():
                 written[table] += count
             if day == job.as_of and vectors.model is not None:
@@ -123,13 +135,19 @@ def train_retrievers(job: Job, dates: list[date]) -> tuple[dict[str, int], Train
     for name in config.retrieval.weights:
         params |= {f"{name}.{key}": value for key, value in getattr(config.retrieval, name)}
     metrics = {name: float(count) for name, count in written.items()}
-    return written, Trained("retrieval", PipelineModel(models), params, metrics, {})
+    tags = {SETTINGS: settings}
+    return written, Trained("retrieval", PipelineModel(models), params, metrics, tags)
 
 
 def write_vectors(job: Job, day: date, retriever: str, vectors: Vectors) -> dict[str, int]:
     """Replace what is there of the same fit."""
-    mine = f"fitted_date = '{day}' AND retriever = '{retriever}'"
-    marks = {"fitted_date": F.lit(day), "retriever": F.lit(retriever)}
+    settings = settings_of(job.config)
+    mine = f"fitted_date = '{day}' AND retriever = '{retriever}' AND settings = '{settings}'"
+    marks = {
+        "fitted_date": F.lit(day),
+        "retriever": F.lit(retriever),
+        "settings": F.lit(settings),
+    }
     frames = {tables.USER_VECTORS: vectors.users, tables.ITEM_VECTORS: vectors.items}
     return {
         table.name: job.lakehouse.replace(table, frame.withColumns(marks), mine)
@@ -137,12 +155,19 @@ def write_vectors(job: Job, day: date, retriever: str, vectors: Vectors) -> dict
     }
 
 
-def drop_others(job: Job, dates: list[date], fits: list[tuple[date, str]]) -> None:
-    """Vectors of these dates by retrievers that are no longer configured."""
-    kept = ", ".join(f"'{day}/{name}'" for day, name in fits)
+def drop_others(job: Job, dates: list[date], fits: list[str]) -> None:
+    """Delete what there is of these dates but ``fits`` and those by the champion's settings."""
+    mine, champion = settings_of(job.config), job.tracking.version("retrieval", CHAMPION)
+    kept = {mine, champion.tags.get(SETTINGS, "") if champion else ""}
     days = ", ".join(f"'{day}'" for day in dates)
-    others = f"fitted_date IN ({days}) AND concat(fitted_date, '/', retriever) NOT IN ({kept})"
-    for table in (tables.USER_VECTORS, tables.ITEM_VECTORS):
+    names = ", ".join(f"'{name}'" for name in sorted(kept))
+    gone = f"concat(fitted_date, '/', retriever) NOT IN ({', '.join(fits)})"
+    for table in (tables.USER_VECTORS, tables.ITEM_VECTORS, tables.USER_SEGMENTS):
+        if not job.lakehouse.exists(table):
+            continue
+        others = f"fitted_date IN ({days}) AND (settings NOT IN ({names})"
+        has_retriever = "retriever" in table.column_names
+        others += f" OR (settings = '{mine}' AND {gone}))" if has_retriever else ")"
         rows = job.lakehouse.read(table)
         if not rows.where(others).isEmpty():
             job.lakehouse.replace(table, rows.limit(0), others)
@@ -151,7 +176,7 @@ def drop_others(job: Job, dates: list[date], fits: list[tuple[date, str]]) -> No
 def retrieval_scores(job: Job, closed: DataFrame, fits: list[date]) -> DataFrame:
     """What the retrievers said of the exposures on their day, and the user's segment then."""
     lakehouse, config = job.lakehouse, job.config
-    known = F.col("fitted_date").isin(fits)
+    known = F.col("fitted_date").isin(fits) & (F.col("settings") == settings_of(config))
     scores = pair_scores(
         exposed_pairs(closed),
         fits,

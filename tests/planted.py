@@ -178,7 +178,13 @@ def configuration() -> dict:
         },
         "ranker": {"logistic": {"reg": 0.01}, "min_history_days": 25},
         "recommend": {"k": 3, "planning_days": 15, "audience_size": 20},
-        "evaluate": {"horizon_days": 55, "k": [1, 3], "min_answers": 3},
+        "evaluate": {"horizon_days": 55, "k": [1, 3], "min_answers": 3, "min_slice_users": 10},
+        # Affinity is nearly the planted truth, and 60 users cannot tell the ranker from it.
+        "promote": {
+            "min_rows": 100,
+            "min_positives": 20,
+            "baselines": ["popularity", "past_rate"],
+        },
     }
     # 320 examples are too few for one-hot columns beside these.
     raw["ranker"]["inputs"] = default_inputs(Config.model_validate(raw))

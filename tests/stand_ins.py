@@ -16,6 +16,12 @@ from activityrec.serving.candidates import Serving
 from activityrec.tables import Table
 
 
+def unmarked(table: Table) -> str:
+    """The row type of a table of fits, without the mark of their settings."""
+    columns = [column for column in table.columns if column.name != "settings"]
+    return ", ".join(f"{column.name} {column.type}" for column in columns)
+
+
 class Shelf:
     """Gives the tables that it was made with.
 
@@ -67,7 +73,7 @@ def serving_of(
         users=snapshots.users().persist(),
         activities=snapshots.activities().persist(),
         user_vectors=_vectors(spark, day, "user_id", user_vectors),
-        item_vectors=spark.createDataFrame([], tables.ITEM_VECTORS.row_type),
+        item_vectors=spark.createDataFrame([], unmarked(tables.ITEM_VECTORS)),
         activity_vectors=_vectors(spark, day, "activity_id", activity_vectors),
         ranker=None,
     )

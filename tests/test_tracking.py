@@ -16,7 +16,7 @@ from pyspark.testing import assertDataFrameEqual
 from activityrec.config import AlsConfig, Config
 from activityrec.errors import StateError
 from activityrec.retrieval.methods.als import fit_als
-from activityrec.tracking import Tracking
+from activityrec.tracking import CHAMPION, Tracking
 from tests.planted import configuration
 from tests.retrieval.boards import known
 
@@ -47,7 +47,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with ours.run("shop-20240601 ranker", JUNE, {"reg": 0.5}, VERSIONS):
         ours.log_metrics({"ndcg@3": 0.25})
         twice = SQLTransformer(statement="SELECT 2 * value AS twice FROM __THIS__")
-        ours.promote({"ranker": ours.register("ranker", PipelineModel([twice]), JUNE)})
+        ours.point(CHAMPION, {"ranker": ours.register("ranker", PipelineModel([twice]), JUNE)})
     return folder
 
 
@@ -64,7 +64,7 @@ def test_a_run_keeps_parameters_metrics_and_the_versions_that_it_read(folder: Pa
 
 
 def test_the_model_promoted_is_the_champion(spark: SparkSession, folder: Path) -> None:
-    champion = tracking(folder, "shop").champion("ranker", JUNE)
+    champion = tracking(folder, "shop").model("ranker", JUNE)
     assert (str(champion), champion.as_of) == ("shop-ranker/1", JUNE)
     rows = spark.createDataFrame([(21,)], "value INT")
     assert champion.model.transform(rows).collect()[0]["twice"] == 42
@@ -72,7 +72,7 @@ def test_the_model_promoted_is_the_champion(spark: SparkSession, folder: Path) -
 
 def test_a_champion_that_knows_the_future_is_refused(folder: Path) -> None:
     with pytest.raises(StateError) as caught:
-        tracking(folder, "shop").champion("ranker", MAY)
+        tracking(folder, "shop").model("ranker", MAY)
     assert str(caught.value) == (
         "model shop-ranker version 1 was trained as of 2024-06-01, which is after 2024-05-01: "
         "it knows the future; run train at 2024-05-01 first"
@@ -81,18 +81,18 @@ def test_a_champion_that_knows_the_future_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("name, part", [("shop", "als"), ("stranger", "ranker")])
 def test_without_a_champion_the_error_says_what_to_run(folder: Path, name: str, part: str) -> None:
-    with pytest.raises(StateError, match=f"model {name}-{part} has no champion: run train first"):
-        tracking(folder, name).champion(part, JUNE)
+    with pytest.raises(StateError, match=f"{name}-{part} has no champion: run train, eval"):
+        tracking(folder, name).model(part, JUNE)
 
 
 def test_two_deployments_in_one_process_keep_to_their_own_servers(
     folder: Path, tmp_path: Path
 ) -> None:
     ours, stranger = tracking(folder, "shop"), tracking(tmp_path, "stranger")
-    assert ours.champion("ranker", JUNE, load=False).version == "1"
+    assert ours.model("ranker", JUNE, load=False).version == "1"
     with stranger.run("stranger-20240601", JUNE, {}, {}):
         pass
-    assert ours.champion("ranker", JUNE, load=False).version == "1"
+    assert ours.model("ranker", JUNE, load=False).version == "1"
     with ours.run("shop-20240601 again", JUNE, {}, {}):
         pass
     names = [
@@ -114,11 +114,11 @@ def test_a_registered_als_holds_factors_of_items_and_none_of_users(
     ours = tracking(tmp_path, "shop")
     assert fit.model is not None
     with ours.run("shop-20240501 als", MAY, {}, {}):
-        ours.promote({"als": ours.register("als", fit.model, MAY)})
+        ours.point(CHAMPION, {"als": ours.register("als", fit.model, MAY)})
     files = [path for path in tmp_path.rglob("*.parquet") if "userFactors" in path.parts]
     assert files
     assert sum(pq.read_metadata(path).num_rows for path in files) == 0
-    pipeline = ours.champion("als", MAY).model
+    pipeline = ours.model("als", MAY).model
     assert pipeline is not None
     (loaded,) = pipeline.stages
     assert (loaded.rank, loaded.getUserCol(), loaded.getItemCol()) == (2, "user", "item")

@@ -16,6 +16,7 @@ from activityrec.config_ingest import (
     SourceConfig,
     SourcesConfig,
 )
+from activityrec.config_promote import PromoteConfig
 from activityrec.config_ranker import RankerConfig
 from activityrec.config_retrieval import (
     AlsConfig,
@@ -49,6 +50,7 @@ __all__ = [
     "MaintainConfig",
     "PopularityConfig",
     "PrivacyConfig",
+    "PromoteConfig",
     "ProtectionConfig",
     "RangeConfig",
     "RankerConfig",
@@ -166,6 +168,7 @@ class Config(Section):
     ranker: RankerConfig = RankerConfig()
     recommend: RecommendConfig = RecommendConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    promote: PromoteConfig = PromoteConfig()
     tune: TuneConfig = TuneConfig()
 
     @property

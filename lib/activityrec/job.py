@@ -28,7 +28,8 @@ class Job:
     """One run at one ``as_of``: what a stage works with.
 
     ``now`` is when it began, UTC. Data are cut at ``as_of``, never there; it is what rows are
-    stamped with, and after which nothing can have happened yet.
+    stamped with, and after which nothing can have happened yet. ``until`` is the first day that
+    an evaluation may not look at; None: it looks at all that the data know.
     """
 
     spark: SparkSession
@@ -40,6 +41,7 @@ class Job:
     now: datetime
     options: Mapping[str, str | None] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
+    until: date | None = None
 
 
 Stage = Callable[[Job], Mapping[str, int]]

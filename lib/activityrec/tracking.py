@@ -1,15 +1,16 @@
-"""MLflow: runs, registered models and the champion. The one module that knows it."""
+"""MLflow: runs, registered models, champion and challenger. The one module that knows it."""
 
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
 from mlflow.exceptions import MlflowException
 from pyspark.ml import PipelineModel
 from pyspark.ml.base import Model
@@ -18,17 +19,24 @@ from activityrec.config import Config
 from activityrec.errors import StateError
 
 CHAMPION = "champion"
+"""Alias of the version that production uses."""
+CHALLENGER = "challenger"
+"""Alias of the version that was trained last."""
 ORDERED_BY = "ordered_by"
 """Tag of a ranker: the column that its lists are ordered by."""
+PARTS = ("retrieval", "ranker")
+TAG_LENGTH = 5_000
 RETRIEVAL_VERSION = "retrieval_version"
 """Tag of a ranker: the version of the retrieval model whose scores it learnt with."""
+SETTINGS = "settings"
+"""Tag of a retrieval model: the hash of the settings that its vectors are kept under."""
 HAS_RANKER = "has_ranker"
 """Tag of a retrieval model: whether a ranker was trained with it, ``true`` or ``false``."""
 
 
 @dataclass(frozen=True)
-class Champion:
-    """The registered model version that production uses."""
+class ModelVersion:
+    """A registered model version; ``model`` is None where it was not loaded."""
 
     name: str
     version: str
@@ -48,7 +56,7 @@ class Tracking:
         self.experiment = config.name
 
     def model_name(self, part: str) -> str:
-        """Registered name of a part: ``retrieval`` or ``ranker``."""
+        """Registered name of a part, one of PARTS."""
         return f"{self.experiment}-{part}"
 
     @contextmanager
@@ -110,35 +118,76 @@ class Tracking:
             client.set_model_version_tag(name, version, key, value)
         return str(version)
 
-    def promote(self, versions: Mapping[str, str]) -> None:
-        """Make these versions, by part, the champions."""
+    def point(self, alias: str, versions: Mapping[str, str]) -> None:
+        """Make these versions, by part, the champions or the challengers."""
         self._connect()
         for part, version in versions.items():
-            MlflowClient().set_registered_model_alias(self.model_name(part), CHAMPION, version)
+            MlflowClient().set_registered_model_alias(self.model_name(part), alias, version)
 
-    def champion(self, part: str, as_of: date, load: bool = True) -> Champion:
-        """The champion of a part, with its model where ``load`` is true.
+    def unpoint(self, alias: str) -> None:
+        """Take an alias back from every part; where there is none, nothing happens."""
+        self._connect()
+        for part in PARTS:
+            if self.version(part, alias) is not None:
+                MlflowClient().delete_registered_model_alias(self.model_name(part), alias)
+
+    def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Tags of a registered version; long texts are cut as MLflow asks for."""
+        self._connect()
+        client = MlflowClient()
+        for key, value in tags.items():
+            client.set_model_version_tag(version.name, version.version, key, value[:TAG_LENGTH])
+
+    def version(self, part: str, alias: str) -> ModelVersion | None:
+        """The version of a part with this alias, not loaded; None where there is none."""
+        self._connect()
+        try:
+            return _of(MlflowClient().get_model_version_by_alias(self.model_name(part), alias))
+        except MlflowException:
+            return None
+
+    def named(self, name: str) -> list[ModelVersion]:
+        """The version that ``str`` of a version names, and the retrieval model that a ranker was
+        trained with, not loaded; those that are gone are left out."""
+        self._connect()
+        model, _, number = name.rpartition("/")
+        found = self._numbered(model, number)
+        if found is None or RETRIEVAL_VERSION not in found.tags:
+            return [found] if found else []
+        number = found.tags[RETRIEVAL_VERSION]
+        retrieval = self._numbered(self.model_name("retrieval"), number)
+        return [found, retrieval] if retrieval else [found]
+
+    def _numbered(self, model: str, number: str) -> ModelVersion | None:
+        try:
+            return _of(MlflowClient().get_model_version(model, number))
+        except MlflowException:
+            return None
+
+    def model(
+        self, part: str, as_of: date, alias: str = CHAMPION, load: bool = True
+    ) -> ModelVersion:
+        """The champion of a part, or the challenger, with its model where ``load`` is true.
 
         Raises
         ------
         StateError
             There is none, or it was trained on data from ``as_of`` or later.
         """
-        self._connect()
-        name = self.model_name(part)
-        try:
-            version = MlflowClient().get_model_version_by_alias(name, CHAMPION)
-        except MlflowException:
-            raise StateError(f"model {name} has no champion: run train first") from None
-        trained = date.fromisoformat(version.tags["as_of"])
-        if trained > as_of:
+        found = self.version(part, alias)
+        if found is None:
+            steps = "train" if alias == CHALLENGER else "train, evaluate and promote"
+            raise StateError(f"model {self.model_name(part)} has no {alias}: run {steps} first")
+        if found.as_of > as_of:
             raise StateError(
-                f"model {name} version {version.version} was trained as of {trained}, which is "
-                f"after {as_of}: it knows the future; run train at {as_of} first"
+                f"model {found.name} version {found.version} was trained as of {found.as_of}, "
+                f"which is after {as_of}: it knows the future; run train at {as_of} first"
             )
-        uri = f"models:/{name}/{version.version}"
-        model = mlflow.spark.load_model(uri) if load else None
-        return Champion(name, str(version.version), trained, model, dict(version.tags))
+        if not load:
+            return found
+        return replace(
+            found, model=mlflow.spark.load_model(f"models:/{found.name}/{found.version}")
+        )
 
     def _exists(self, run_id: str) -> bool:
         try:
@@ -159,3 +208,8 @@ class Tracking:
         if mlflow.get_experiment_by_name(self.experiment) is None:
             mlflow.create_experiment(self.experiment, self.config.artifacts)
         mlflow.set_experiment(self.experiment)
+
+
+def _of(found: RegisteredVersion) -> ModelVersion:
+    trained = date.fromisoformat(found.tags["as_of"])
+    return ModelVersion(found.name, str(found.version), trained, None, dict(found.tags))

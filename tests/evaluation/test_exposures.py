@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from activityrec.config import Config
-from activityrec.evaluation.exposures import scored_exposures
+from activityrec.evaluation.exposures import LaterExposures, scored_exposures
 from activityrec.features.history import History
 from activityrec.serving.candidates import Serving
 from tests.stand_ins import serving_of
@@ -88,7 +88,12 @@ def found(spark: SparkSession, serving: Serving) -> dict[tuple[str, str], Row]:
     learnt = spark.createDataFrame(
         [("gift", 1), ("gift", 0), ("gift", 0)], "activity_type STRING, label INT"
     )
-    rows = scored_exposures(serving, full, learnt).collect()
+    later = LaterExposures.after(serving, full).examples(serving)
+    champion = spark.createDataFrame(
+        [("u", "answered", may(15), 0.25)],
+        "user_id STRING, activity_id STRING, exposure_ts TIMESTAMP, champion DOUBLE",
+    )
+    rows = scored_exposures(serving, later, full, learnt, champion).collect()
     return {(row["user_id"], row["activity_id"]): row for row in rows}
 
 
@@ -126,5 +131,27 @@ def test_without_anything_learnt_there_is_no_rate_to_call_popularity(
     spark: SparkSession, serving: Serving
 ) -> None:
     """The table holds a probability there; a number of responders is none."""
-    rows = scored_exposures(serving, _history(spark, date(2024, 6, 30)), None).collect()
+    full = _history(spark, date(2024, 6, 30))
+    later = LaterExposures.after(serving, full).examples(serving)
+    rows = scored_exposures(serving, later, full, None).collect()
     assert {row["popularity"] for row in rows} == {None}
+    assert {row["champion"] for row in rows} == {None}, "there is no other model"
+
+
+def test_slices_say_who_and_what_is_new(found: dict) -> None:
+    assert {key: row["slices"]["user"] for key, row in found.items() if key[1] == "answered"} == {
+        ("u", "answered"): "known",
+        ("v", "answered"): "new",
+    }
+    assert {key[1]: row["slices"]["activity"] for key, row in found.items() if key[0] == "u"} == {
+        "answered": "new",
+        "too late": "new",
+        "open at the end": "new",
+    }
+    assert found["u", "answered"]["slices"]["week"] == "2024-05-13"
+    assert found["u", "answered"]["slices"]["activity_type"] == "gift"
+
+
+def test_the_champion_scores_the_same_exposures(found: dict) -> None:
+    scored = {key: row["champion"] for key, row in found.items() if row["champion"] is not None}
+    assert scored == {("u", "answered"): 0.25}

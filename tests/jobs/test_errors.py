@@ -197,7 +197,7 @@ def test_recommend_before_train_says_what_to_run(ingested: Path, run: Run) -> No
     before = files_of(ingested)
     status, line = run(write_yaml(ingested), stage=recommend.run)
     assert status == "1"
-    assert "model shop-retrieval has no champion: run train first" in line
+    assert "model shop-retrieval has no champion: run train, evaluate and promote first" in line
     assert files_of(ingested) == before
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pyspark.testing import assertDataFrameEqual
 
 import features
 import ingest
+import promote
 import recommend
 import train
 from activityrec import tables
@@ -20,10 +22,17 @@ from activityrec.job import Job, open_job, run_stages
 from activityrec.tables import Table
 from tests.planted import ACTIVITIES, AS_OF, PRODUCTS, USERS, start_of
 
+
+def unseen(job: Job) -> dict[str, int]:
+    """The challenger becomes champion without an evaluation, which reads past as_of."""
+    return promote.run(replace(job, flags=frozenset({"force"})))
+
+
 STAGES = [
     ("ingest", ingest.run),
     ("features", features.run),
     ("train", train.run),
+    ("promote", unseen),
     ("recommend", recommend.run),
 ]
 

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 import evaluate
 import features
+import promote
 import publish
 import recommend
 import train
@@ -92,7 +93,7 @@ def test_planned_activities_without_any_answer_are_ranked_by_taste(planted_run: 
 
 
 def test_the_ranker_finds_the_planted_signal_and_beats_the_baselines(planted_run: Job) -> None:
-    rows = rows_of(planted_run, "metrics").where("population = 'all'").collect()
+    rows = rows_of(planted_run, "metrics").where("population = 'all' AND slice = 'all'").collect()
     value = {(row["model"], row["metric"]): row["value"] for row in rows}
     assert value["ranker", "auc_within_activity"] > 0.8
     assert value["popularity", "auc_within_activity"] == 0.5
@@ -103,7 +104,7 @@ def test_the_ranker_finds_the_planted_signal_and_beats_the_baselines(planted_run
 def test_anyone_can_recompute_the_metrics(planted_run: Job) -> None:
     scored = rows_of(planted_run, "scored_exposures").toPandas()
     metrics = rows_of(planted_run, "metrics").where("metric = 'auc' AND model = 'ranker'")
-    found = {row["population"]: row["value"] for row in metrics.collect()}
+    found = {row["population"]: row["value"] for row in metrics.where("slice = 'all'").collect()}
     closed = scored[~scored["censored"]]
     assert 0 < len(closed) < len(scored)
     assert found == pytest.approx(
@@ -154,9 +155,10 @@ def test_list_metrics_follow_from_the_lists_and_what_was_answered(
 
 
 def test_every_two_models_are_compared(planted_run: Job) -> None:
-    shown = rows_of(planted_run, "metrics").where("metric = 'auc' AND population = 'all'").collect()
+    whole = "metric = 'auc' AND population = 'all' AND slice = 'all'"
+    shown = rows_of(planted_run, "metrics").where(whole).collect()
     value = {row["model"]: row["value"] for row in shown}
-    found = rows_of(planted_run, "comparisons").where("metric = 'auc' AND population = 'all'")
+    found = rows_of(planted_run, "comparisons").where(whole)
     rows = {(row["model"], row["baseline"]): row for row in found.collect()}
     assert len(rows) == len(value) * (len(value) - 1)
     assert {"ranker", "popularity", "als"} <= set(value)
@@ -175,22 +177,55 @@ def test_popularity_is_frozen_with_the_ranker(planted_run: Job) -> None:
         assert row["popularity"] == pytest.approx(rates[row["activity_type"]])
 
 
+def of_the_data(job: Job, name: str) -> DataFrame:
+    """What is no matter of versions and times: the second time there is a champion."""
+    rows = rows_of(job, name)
+    for side in {"model", "baseline"} & set(rows.columns):
+        rows = rows.where(F.col(side) != "champion")
+    apart = ["published_ts", "champion"]
+    if name in ("recommendations", "audiences", "publications"):
+        apart.append("model")
+    return rows.drop(*apart)
+
+
+def test_a_slice_is_shown_with_its_size_and_whether_it_differs(planted_run: Job) -> None:
+    whole = "metric = 'auc' AND population = 'all' AND model = 'ranker'"
+    rows = rows_of(planted_run, "metrics").where(whole).collect()
+    scored = rows_of(planted_run, "scored_exposures").toPandas()
+    assert {"week", "activity_type", "attribute_city"} <= {row["slice"] for row in rows}
+    parts = [row for row in rows if row["slice"] == "attribute_city"]
+    assert {row["slice_value"] for row in parts} == {"north", "south"}
+    for row in parts:
+        mine = scored[[s["attribute_city"] == row["slice_value"] for s in scored["slices"]]]
+        assert row["value"] == pytest.approx(roc_auc_score(mine["label"], mine["ranker"]))
+        assert row["groups"] == mine["user_id"].nunique() >= 10
+        assert row["rows"] == len(mine)
+        assert row["differs"] is not None
+
+
+def test_the_model_that_passed_the_gate_made_the_lists(planted_run: Job) -> None:
+    rows = rows_of(planted_run, "promotions").collect()
+    assert {row["decision"] for row in rows} == {"promoted"}
+    assert {row["check_name"] for row in rows} >= {"size", "baseline popularity", "leakage"}
+    assert {row["challenger"] for row in rows} == {
+        row["model"] for row in rows_of(planted_run, "recommendations").collect()
+    }
+
+
 @pytest.mark.slow
 def test_a_stage_run_twice_gives_the_same_tables(planted_run: Job) -> None:
     """Of ingestion tests/jobs/test_errors.py asks the same."""
     made = [t for t in tables.all_tables(planted_run.config) if t.schema != "clean"]
     # What is of the runs and not of the data, and what is not configured.
-    unwanted = (tables.PROGRESS, tables.USER_SEGMENTS)
+    unwanted = (tables.PROGRESS, tables.USER_SEGMENTS, tables.PROMOTIONS)
     names = [t.name for t in made if t not in unwanted]
-    apart = ("model", "published_ts")
-    before = {name: rows_of(planted_run, name).drop(*apart).collect() for name in names}
+    before = {name: of_the_data(planted_run, name).collect() for name in names}
     again = open_job(planted_run.spark, planted_run.config, AS_OF)
-    stages = [
-        (stage.__name__, stage.run) for stage in (features, train, recommend, evaluate, publish)
-    ]
+    every = (features, train, evaluate, promote, recommend, publish)
+    stages = [(stage.__name__, stage.run) for stage in every]
     run_stages(again, stages)
     for name in names:
-        after = rows_of(again, name).drop(*apart)
+        after = of_the_data(again, name)
         old = planted_run.spark.createDataFrame(before[name], after.schema)
         assertDataFrameEqual(after, old, rtol=1e-9)
 

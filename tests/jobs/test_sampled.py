@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 import evaluate
 import features
 import ingest
+import promote
 import recommend
 import train
 from activityrec import tables
@@ -33,7 +34,7 @@ def test_a_ranker_is_learnt_from_responses_and_segments_where_there_are_no_expos
     raw["ranker"]["categorical"] = ["segment"]
     (folder / "planted.yaml").write_text(yaml.safe_dump(raw))
     job = open_job(spark, load_config(folder / "planted.yaml"), AS_OF)
-    stages = [(s.__name__, s.run) for s in (ingest, features, train, recommend, evaluate)]
+    stages = [(s.__name__, s.run) for s in (ingest, features, train, evaluate, promote, recommend)]
     run_stages(job, stages)
 
     examples = job.lakehouse.read(tables.training_examples(job.config))
@@ -44,5 +45,7 @@ def test_a_ranker_is_learnt_from_responses_and_segments_where_there_are_no_expos
     assert {row["segment"] for row in late.select("segment").distinct().collect()} == {"0", "1"}
     lists = job.lakehouse.read(tables.RECOMMENDATIONS)
     assert lists.where("probability IS NULL OR size(reasons) = 0").isEmpty()
-    auc = job.lakehouse.read(tables.METRICS).where("model = 'ranker' AND metric = 'auc'")
+    auc = job.lakehouse.read(tables.METRICS).where(
+        "model = 'ranker' AND metric = 'auc' AND slice = 'all'"
+    )
     assert auc.where("population = 'all'").collect()[0]["value"] > 0.75

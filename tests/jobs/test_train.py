@@ -1,4 +1,4 @@
-"""What training registers becomes champion together, or not at all."""
+"""What training registers becomes the challenger together, or not at all."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ class Registry:
 
     fails: str = ""
     tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    champions: dict[str, str] = field(default_factory=dict)
+    challengers: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
     def run(self, *what: Any) -> Iterator[None]:
@@ -35,8 +35,9 @@ class Registry:
         self.tags[part] = tags
         return f"{part} {len(self.tags)}"
 
-    def promote(self, versions: Mapping[str, str]) -> None:
-        self.champions |= versions
+    def point(self, alias: str, versions: Mapping[str, str]) -> None:
+        assert alias == "challenger"
+        self.challengers |= versions
 
 
 def trained(part: str) -> train.Trained:
@@ -50,10 +51,10 @@ def register(registry: Registry, ranker: train.Trained | None) -> None:
     train.register(job, trained("retrieval"), ranker)
 
 
-def test_both_become_champion_and_know_of_each_other() -> None:
+def test_both_become_challenger_and_know_of_each_other() -> None:
     registry = Registry()
     register(registry, trained("ranker"))
-    assert registry.champions == {"retrieval": "retrieval 1", "ranker": "ranker 2"}
+    assert registry.challengers == {"retrieval": "retrieval 1", "ranker": "ranker 2"}
     assert registry.tags == {
         "retrieval": {"own": "retrieval", "has_ranker": "true"},
         "ranker": {"own": "ranker", "retrieval_version": "retrieval 1"},
@@ -63,13 +64,13 @@ def test_both_become_champion_and_know_of_each_other() -> None:
 def test_without_a_ranker_the_retrieval_says_so() -> None:
     registry = Registry()
     register(registry, None)
-    assert registry.champions == {"retrieval": "retrieval 1"}
+    assert registry.challengers == {"retrieval": "retrieval 1"}
     assert registry.tags["retrieval"]["has_ranker"] == "false"
 
 
 @pytest.mark.parametrize("part", ["retrieval", "ranker"])
-def test_if_one_cannot_be_registered_the_champions_stay(part: str) -> None:
+def test_if_one_cannot_be_registered_the_challengers_stay(part: str) -> None:
     registry = Registry(fails=part)
     with pytest.raises(ConnectionError):
         register(registry, trained("ranker"))
-    assert registry.champions == {}
+    assert registry.challengers == {}

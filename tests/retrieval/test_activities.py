@@ -9,9 +9,10 @@ from pyspark.sql import SparkSession
 from activityrec import tables
 from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.fits import fit_dates
+from tests.stand_ins import unmarked
 
 DAY = date(2024, 3, 1)
-ITEM_VECTORS = tables.ITEM_VECTORS.row_type
+ITEM_VECTORS = unmarked(tables.ITEM_VECTORS)
 
 
 def test_activity_vectors_blend_own_and_pooled_factors(spark: SparkSession) -> None:

@@ -9,6 +9,7 @@ from pyspark.sql import Row, SparkSession
 from activityrec import tables
 from activityrec.retrieval.fits import last_fit
 from activityrec.retrieval.pairs import calendar, pair_scores
+from tests.stand_ins import unmarked
 
 MARCH, APRIL = date(2024, 3, 1), date(2024, 4, 1)
 FITS = [APRIL, MARCH]
@@ -37,7 +38,7 @@ def found(spark: SparkSession) -> dict[tuple[date, str, str], Row]:
     rows = pair_scores(
         spark.createDataFrame(pairs, "snapshot_date DATE, user_id STRING, activity_id STRING"),
         FITS,
-        spark.createDataFrame(users, tables.USER_VECTORS.row_type),
+        spark.createDataFrame(users, unmarked(tables.USER_VECTORS)),
         spark.createDataFrame(
             items, f"fitted_date DATE, retriever STRING, activity_id STRING, {shape}"
         ),
@@ -89,7 +90,7 @@ def test_what_others_were_shown_changes_nothing(spark: SparkSession) -> None:
              (("a", 1.0), ("b", 1.0), ("over", 4.0))]  # fmt: skip
     schema = "fitted_date DATE, retriever STRING, activity_id STRING, indices ARRAY<INT>, "
     sides = (
-        spark.createDataFrame(users, tables.USER_VECTORS.row_type),
+        spark.createDataFrame(users, unmarked(tables.USER_VECTORS)),
         spark.createDataFrame(items, schema + "vector ARRAY<FLOAT>"),
     )
 

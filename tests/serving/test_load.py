@@ -12,7 +12,7 @@ from activityrec.config import Config
 from activityrec.errors import StateError
 from activityrec.job import Job
 from activityrec.serving.load import load_serving
-from activityrec.tracking import Champion
+from activityrec.tracking import ModelVersion
 from tests.stand_ins import Shelf
 
 DAY, FITTED = date(2024, 5, 1), date(2024, 4, 20)
@@ -27,12 +27,15 @@ class Registry:
     has_ranker: bool
     known: str = "1"
 
-    def champion(self, part: str, as_of: date, load: bool = True) -> Champion:
+    def model(
+        self, part: str, as_of: date, alias: str = "champion", load: bool = True
+    ) -> ModelVersion:
         if part not in self.parts:
             raise StateError(f"model shop-{part} has no champion: run train first")
         model: Any = "the model" if load else None
         tags = {"has_ranker": str(self.has_ranker).lower(), "retrieval_version": self.known}
-        return Champion(f"shop-{part}", "1", FITTED, model, tags)
+        tags |= {"settings": "s"}
+        return ModelVersion(f"shop-{part}", "1", FITTED, model, tags)
 
 
 ALONE = Registry(("retrieval",), has_ranker=False)
@@ -64,7 +67,7 @@ def job(
         "user_vectors": [],
         "item_vectors": [
             {"fitted_date": day, "retriever": name, "item_kind": "product", "item_id": "p",
-             "users": 1, "vector": [float(day.day)]}
+             "users": 1, "vector": [float(day.day)], "settings": "s"}
             for day in (FITTED, DAY) for name in config.retrieval.weights
         ],
     } | changed  # fmt: skip
@@ -108,7 +111,7 @@ def test_a_retriever_that_was_not_fitted_is_an_error(
     spark: SparkSession, planted_config: Config
 ) -> None:
     als = [{"fitted_date": FITTED, "retriever": "als", "item_kind": "product", "item_id": "p",
-            "users": 1, "vector": [1.0]}]  # fmt: skip
+            "users": 1, "vector": [1.0], "settings": "s"}]  # fmt: skip
     with pytest.raises(StateError, match="names history, not fitted at 2024-04-20.*run train"):
         load_serving(job(spark, planted_config, ALONE, item_vectors=als))
 
@@ -119,7 +122,7 @@ def test_a_day_without_features_or_factors_says_what_to_run(
     other_day = [{"user_id": "u", "snapshot_date": FITTED}]
     with pytest.raises(StateError, match="no snapshot of 2024-05-01 .* run features at it first"):
         load_serving(job(spark, planted_config, ALONE, user_features=other_day))
-    with pytest.raises(StateError, match="no fit of 2024-04-20, the champion's: run train"):
+    with pytest.raises(StateError, match="no fit of 2024-04-20, the model's: run train"):
         load_serving(job(spark, planted_config, ALONE, item_vectors=[]))
 
 

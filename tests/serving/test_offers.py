@@ -12,6 +12,7 @@ from activityrec.config import FeaturesConfig
 from activityrec.features.pairs import eligible_items, histories
 from activityrec.serving.offer_scores import ActivityProducts, Catalogue, offer_scores
 from activityrec.serving.offers import average_spend, catalogue, with_best_offers
+from tests.stand_ins import unmarked
 
 DAY = date(2024, 5, 1)
 ACTIVITIES = ["a", "mixed", "none", "parts"]
@@ -46,12 +47,12 @@ def best(spark: SparkSession) -> dict[tuple[str, str], tuple[list[str], list[str
          for item, users, vector in (
              ("p1", 9, [0.9 * part, 0.0]), ("p2", 5, [0.5 * part, 0.5]),
              ("p3", 2, [0.0, 0.9 * part]), ("p4", 7, [0.1, 0.1]))],
-        tables.ITEM_VECTORS.row_type,
+        unmarked(tables.ITEM_VECTORS),
     )  # fmt: skip
     users = spark.createDataFrame(
         [(DAY, "als", "taste", None, [1.0, 0.2]), (DAY, "als", "loyal", None, [1.0, 0.0]),
          (DAY, "other", "loyal", None, [7.0, 0.0])],
-        tables.USER_VECTORS.row_type,
+        unmarked(tables.USER_VECTORS),
     )  # fmt: skip
     who = ["taste", "loyal", "stranger"]
     population = spark.createDataFrame(

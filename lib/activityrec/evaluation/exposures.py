@@ -1,8 +1,9 @@
 """Exposures after ``as_of``, scored as production would have scored them."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.evaluation.baselines import affinity_amount, with_popularity
@@ -17,51 +18,129 @@ from activityrec.retrieval.pairs import calendar, pair_scores, score_map
 from activityrec.retrieval.segments import with_segment
 from activityrec.serving.candidates import Serving
 
+KEY = ["user_id", "activity_id", "exposure_ts"]
 
-def scored_exposures(serving: Serving, full: History, learnt: DataFrame | None) -> DataFrame:
-    """Score every later exposure with the frozen models and with the baselines.
+
+@dataclass(frozen=True)
+class LaterExposures:
+    """The exposures of the horizon with the features of their day, whatever model scores them.
 
     Features are those of the snapshot of the exposure's day: production computes them every
     day, the models now and then.
+    """
+
+    outcomes: DataFrame
+    users: DataFrame
+    activities: DataFrame
+    pairs: DataFrame
+    full: History
+
+    @staticmethod
+    def after(serving: Serving, full: History) -> "LaterExposures":
+        """Those of the horizon after ``serving.as_of``.
+
+        Parameters
+        ----------
+        full
+            The clean tables to the end of the data.
+        """
+        config, as_of = serving.config, serving.as_of
+        known = known_outcomes(full, config).persist()
+        until = as_of + timedelta(days=config.evaluate.horizon_days)
+        later = between(known, as_of, until)
+        recent = full.events.where(F.col("event_ts") >= F.lit(as_of).cast("timestamp"))
+        daily = serving.snapshots.daily.unionByName(user_daily(recent)).persist()
+        snapshots = Snapshots(
+            population(later), full, daily, known, serving.snapshots.log_start, config
+        )
+        return LaterExposures(
+            later,
+            snapshots.users(),
+            snapshots.activities(),
+            snapshots.pairs(exposed_pairs(later)),
+            full,
+        )
+
+    def examples(self, serving: Serving) -> DataFrame:
+        """As :func:`activityrec.ranking.examples.examples` gives them, with the scores of the
+        retrievers of ``serving``."""
+        config = serving.config
+        scores = pair_scores(
+            exposed_pairs(self.outcomes),
+            [serving.fitted],
+            serving.user_vectors,
+            serving.activity_vectors,
+            calendar(self.full.activities, config.recommend.planning_days),
+            list(config.retrieval.weights),
+        )
+        scores = with_segment(scores, serving.segments, [serving.fitted])
+        return examples(self.outcomes, self.users, self.activities, self.pairs, scores)
+
+
+def scored_exposures(
+    serving: Serving,
+    later: DataFrame,
+    full: History,
+    learnt: DataFrame | None,
+    champion: DataFrame | None = None,
+) -> DataFrame:
+    """Score every later exposure with the frozen models and with the baselines.
 
     Parameters
     ----------
     serving
         Models and tables as of T.
+    later
+        :meth:`LaterExposures.examples` of them.
     full
         The clean tables to the end of the data.
     learnt
         ``features.training_examples`` of the frozen ranker; None without one.
+    champion
+        KEY and ``champion``, as :func:`champion_scores` gives them; None without another model.
 
     Returns
     -------
     DataFrame
         ``serving.scored_exposures`` without run_id and as_of.
     """
-    scored = _with_known(serving, later_exposures(serving, full))
+    scored = _with_known(serving, later)
     if serving.ranker is not None:
         scored = probabilities(serving.ranker, scored)
+    if champion is None:
+        scored = scored.withColumn("champion", F.lit(None).cast("double"))
+    else:
+        scored = scored.join(champion, on=KEY, how="left")
     end = full.events.agg(F.max("event_ts").alias("_end"))
     return (
         with_popularity(scored, learnt)
         .join(F.broadcast(end), how="cross")
         .select(
-            "user_id",
-            "activity_id",
-            "exposure_ts",
+            *KEY,
             "label",
             "weight",
             (F.col("closes_ts") > F.col("_end")).alias("censored"),
-            (F.col("probability") if serving.ranker is not None else F.lit(None)).alias("ranker"),
-            F.lit(None).cast("double").alias("champion"),
+            _where(serving.ranker is not None, "probability").alias("ranker"),
+            "champion",
             # Without examples popularity is a number of users, and no probability.
-            (F.col("popularity") if learnt is not None else F.lit(None)).alias("popularity"),
+            _where(learnt is not None, "popularity").alias("popularity"),
             F.col("response_rate").alias("past_rate"),
             affinity_amount(serving.config.features).alias("affinity"),
             score_map(serving.config.retrieval).alias("scores"),
             slice_map(slice_columns(serving.config)).alias("slices"),
         )
     )
+
+
+def champion_scores(champion: Serving, later: LaterExposures) -> DataFrame:
+    """KEY and ``champion``: the probability by the ranker in use."""
+    assert champion.ranker is not None
+    scored = probabilities(champion.ranker, later.examples(champion))
+    return scored.select(*KEY, F.col("probability").alias("champion"))
+
+
+def _where(there: bool, column: str) -> Column:
+    return F.col(column) if there else F.lit(None).cast("double")
 
 
 def _with_known(serving: Serving, rows: DataFrame) -> DataFrame:
@@ -75,32 +154,4 @@ def _with_known(serving: Serving, rows: DataFrame) -> DataFrame:
         rows.join(users, on="user_id", how="left")
         .join(F.broadcast(activities), on="activity_id", how="left")
         .fillna(False, subset=["user_known", "activity_known"])
-    )
-
-
-def later_exposures(serving: Serving, full: History) -> DataFrame:
-    """The exposures of the horizon as :func:`activityrec.ranking.examples.examples` gives them."""
-    config, as_of = serving.config, serving.as_of
-    known = known_outcomes(full, config).persist()
-    until = as_of + timedelta(days=config.evaluate.horizon_days)
-    later = between(known, as_of, until)
-    recent = full.events.where(F.col("event_ts") >= F.lit(as_of).cast("timestamp"))
-    daily = serving.snapshots.daily.unionByName(user_daily(recent)).persist()
-    snapshots = Snapshots(
-        population(later), full, daily, known, serving.snapshots.log_start, config
-    )
-    scores = pair_scores(
-        exposed_pairs(later),
-        [serving.fitted],
-        serving.user_vectors,
-        serving.activity_vectors,
-        calendar(full.activities, config.recommend.planning_days),
-        list(config.retrieval.weights),
-    )
-    return examples(
-        later,
-        snapshots.users(),
-        snapshots.activities(),
-        snapshots.pairs(exposed_pairs(later)),
-        with_segment(scores, serving.segments, [serving.fitted]),
     )

@@ -21,7 +21,7 @@ _TABLES: tuple[AttributeTable, ...] = ("users", "activities", "products")
 
 def slice_columns(config: Config) -> dict[str, Column]:
     """Name of each slice to its value, STRING, over the rows of
-    :func:`activityrec.evaluation.exposures.later_exposures` with ``user_known`` and
+    :meth:`activityrec.evaluation.exposures.LaterExposures.examples` with ``user_known`` and
     ``activity_known``: those of ``evaluate.slices``, or all that there are."""
     attributes = [
         attribute_column(table, name)

@@ -12,7 +12,7 @@ Calibration, which is increasing, is left out.
 from typing import Any
 
 from pyspark.ml import PipelineModel
-from pyspark.ml.feature import OneHotEncoderModel, VectorAssembler
+from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.ml.regression import IsotonicRegressionModel
 from pyspark.sql import Column, DataFrame
@@ -20,7 +20,8 @@ from pyspark.sql import functions as F
 
 from activityrec.config import Config
 from activityrec.ranking.groups import input_groups
-from activityrec.ranking.inputs import INPUT, input_columns, one_hot_columns
+from activityrec.ranking.importance import slot_names
+from activityrec.ranking.inputs import input_columns, one_hot_columns
 from activityrec.ranking.methods import FEATURES
 from activityrec.ranking.pipeline import of_response
 
@@ -57,7 +58,8 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
     encoded = PipelineModel([*encoders, assembler]).transform(rows.select(kept, *inputs))
     scored = encoded.select("_row", values)
 
-    slots = _slots(encoders, config)
+    of_input = input_groups(config)
+    slots = [of_input[name] for name in slot_names(encoders, config)]
     groups = sorted(set(slots))
     means = scaler.mean.toArray().tolist()
     scored = _log_odds(scored, after, F.col("_values"), "_all")
@@ -91,16 +93,3 @@ def _sorted(groups: list[str]) -> Column:
     return F.transform(
         F.sort_array(F.array(*rows)), lambda row: F.struct(row["group"], row["contribution"])
     )
-
-
-def _slots(encoders: list, config: Config) -> list[str]:
-    """The group of each place of the vector of features."""
-    groups = input_groups(config)
-    slots = [groups[name.removeprefix(INPUT)] for name in input_columns(config)]
-    for encoder in encoders:
-        if isinstance(encoder, OneHotEncoderModel):
-            # The last place is that of values that the fit did not see; it is dropped.
-            sizes = [size - 1 for size in encoder.categorySizes]
-            for name, size in zip(one_hot_columns(config), sizes, strict=True):
-                slots += [groups[name]] * size
-    return slots

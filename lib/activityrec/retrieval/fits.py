@@ -1,10 +1,19 @@
-"""The days at which retrievers are fitted."""
+"""The days at which retrievers are fitted, and how fits are told apart."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import date, timedelta
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
+
+from activityrec.config import Config
+
+
+def settings_of(config: Config) -> str:
+    """A hash of what a fit depends on beside the data and the day."""
+    text = config.retrieval.model_dump_json() + config.interactions.model_dump_json()
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def fit_dates(as_of: date, first_exposure: date | None, refit_days: int) -> list[date]:

@@ -33,7 +33,7 @@ class Serving:
     snapshots
         To compute histories of purchases; its population are the users to serve.
     fitted
-        The day at which the champion's retrievers were fitted.
+        The day at which the model's retrievers were fitted.
     users, activities
         ``user_features`` and ``activity_features`` at that day.
     user_vectors, item_vectors, activity_vectors

@@ -1,4 +1,4 @@
-"""What serving and evaluation share: the champion and the tables, as of one day."""
+"""What serving and evaluation share: a model and the tables, as of one day."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -19,23 +19,41 @@ from activityrec.retrieval.interactions import interactions
 from activityrec.retrieval.known import segments_of
 from activityrec.retrieval.segments import with_segment
 from activityrec.serving.candidates import Serving
-from activityrec.tracking import HAS_RANKER, ORDERED_BY, RETRIEVAL_VERSION, Champion
+from activityrec.tracking import (
+    CHAMPION,
+    HAS_RANKER,
+    ORDERED_BY,
+    RETRIEVAL_VERSION,
+    SETTINGS,
+    ModelVersion,
+)
 
 
-def load_serving(job: Job) -> tuple[Serving, Champion]:
-    """The champion with the features and factors that it scores, as of the job's day.
+def load_serving(job: Job, alias: str = CHAMPION) -> tuple[Serving, ModelVersion]:
+    """A model with the features and factors that it scores, as of the job's day.
+
+    Parameters
+    ----------
+    alias
+        ``champion`` or ``challenger``.
+
+    Returns
+    -------
+    tuple
+        Also the version that stands for the model: that of the ranker, or of the retrieval model
+        where no ranker was trained.
 
     Raises
     ------
     StateError
-        No champion, no snapshot at the day, or the champion's factors are gone.
+        There is no such model, no snapshot at the day, or the model's factors are gone.
     """
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
     history = read_history(lakehouse, as_of)
-    retrieval = job.tracking.champion("retrieval", as_of, load=False)
-    ranker = _ranker_of(job, retrieval)
+    retrieval = job.tracking.model("retrieval", as_of, alias, load=False)
+    ranker = _ranker_of(job, retrieval, alias)
     users = _users_now(job, history)
-    fit = _fit(job, retrieval.as_of)
+    fit = _fit(job, retrieval)
     serving = Serving(
         as_of=as_of,
         fitted=retrieval.as_of,
@@ -68,18 +86,18 @@ class _Fit:
     segments: DataFrame | None
 
 
-def _fit(job: Job, day: date) -> _Fit:
-    lakehouse = job.lakehouse
-    fitted = F.col("fitted_date") == F.lit(day)
+def _fit(job: Job, retrieval: ModelVersion) -> _Fit:
+    lakehouse, day = job.lakehouse, retrieval.as_of
+    fitted = (F.col("fitted_date") == F.lit(day)) & (
+        F.col("settings") == retrieval.tags.get(SETTINGS, "")
+    )
     items = lakehouse.read(tables.ITEM_VECTORS).where(fitted)
     if items.isEmpty():
-        raise StateError(
-            f"table features.item_vectors has no fit of {day}, the champion's: run train"
-        )
+        raise StateError(f"table features.item_vectors has no fit of {day}, the model's: run train")
     fits = {row["retriever"] for row in items.select("retriever").distinct().collect()}
     if lacking := [name for name in job.config.retrieval.weights if name not in fits]:
         raise StateError(
-            f"retrieval.methods names {', '.join(lacking)}, not fitted at {day}, the champion's "
+            f"retrieval.methods names {', '.join(lacking)}, not fitted at {day}, the model's "
             "day: run train"
         )
     users = _with_new_users(lakehouse.read(tables.USER_VECTORS).where(fitted), items, job, day)
@@ -132,7 +150,7 @@ def _with_new_users(
     """Also those whom ALS does not know, where it was fitted on an earlier day."""
     config = job.config
     if fitted == job.as_of or "als" not in config.retrieval.weights:
-        return vectors
+        return vectors.drop("settings")
     daily = job.lakehouse.read(tables.USER_DAILY)
     done = interactions(daily, job.as_of, config.interactions)
     known = vectors.where("retriever = 'als'").select("user_id")
@@ -140,7 +158,7 @@ def _with_new_users(
         done.join(known, on="user_id", how="left_anti"), item_vectors, config.retrieval.als
     )
     marks = {"fitted_date": F.lit(fitted), "retriever": F.lit("als")}
-    return vectors.unionByName(new.withColumns(marks))
+    return vectors.drop("settings").unionByName(new.withColumns(marks))
 
 
 def _without(known: DataFrame, users: DataFrame) -> DataFrame:
@@ -148,16 +166,16 @@ def _without(known: DataFrame, users: DataFrame) -> DataFrame:
     return known.join(users.select("user_id"), on="user_id", how="left_anti")
 
 
-def _ranker_of(job: Job, retrieval: Champion) -> Champion | None:
+def _ranker_of(job: Job, retrieval: ModelVersion, alias: str) -> ModelVersion | None:
     """The ranker that was trained with this retrieval; None where none was: there was no exposure
     whose window had closed."""
     if retrieval.tags.get(HAS_RANKER) == "false":
         return None
-    ranker = job.tracking.champion("ranker", job.as_of)
+    ranker = job.tracking.model("ranker", job.as_of, alias)
     known = ranker.tags.get(RETRIEVAL_VERSION)
     if known != retrieval.version:
         raise StateError(
-            f"model {ranker} was trained with version {known} of {retrieval.name}, whose champion "
-            f"is {retrieval.version}: train did not end, run it"
+            f"model {ranker} was trained with version {known} of {retrieval.name}, whose {alias} "
+            f"is {retrieval.version}: train or promote did not end, run it"
         )
     return ranker

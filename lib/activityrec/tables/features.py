@@ -165,6 +165,10 @@ PROGRESS = Table(
 )
 
 _FITTED = Column("fitted_date", "DATE", "fitted to what happened before this day", True, stats=True)
+_SETTINGS = Column(
+    "settings", "STRING", "hash of the retrievers' settings: those of a challenger and of the "
+    "champion stand side by side", True, stats=True,
+)  # fmt: skip
 _RETRIEVER = Column("retriever", "STRING", "name of the retriever", True, stats=True)
 _VECTOR = (
     Column("indices", "ARRAY<INT>", "places of the values in a sparse vector; NULL: dense"),
@@ -175,8 +179,8 @@ USER_VECTORS = Table(
     "features",
     "user_vectors",
     "Vectors of users, by retriever and the day at which it was fitted.",
-    (_FITTED, _RETRIEVER, USER_ID, *_VECTOR),
-    key=("fitted_date", "retriever", "user_id"),
+    (_FITTED, _RETRIEVER, USER_ID, *_VECTOR, _SETTINGS),
+    key=("fitted_date", "settings", "retriever", "user_id"),
     cluster_by=("fitted_date", "retriever"),
 )
 
@@ -192,8 +196,9 @@ ITEM_VECTORS = Table(
         an_id("item_id", "product_id or activity_id"),
         Column("users", "BIGINT", "users who interacted with it", True),
         *_VECTOR,
+        _SETTINGS,
     ),
-    key=("fitted_date", "retriever", "item_kind", "item_id"),
+    key=("fitted_date", "settings", "retriever", "item_kind", "item_id"),
     cluster_by=("fitted_date", "retriever"),
 )  # fmt: skip
 
@@ -206,8 +211,9 @@ USER_SEGMENTS = Table(
         _FITTED,
         USER_ID,
         Column("segment", "INT", "0, 1, ...: the more its users do, the higher", True),
+        _SETTINGS,
     ),
-    key=("fitted_date", "user_id"),
+    key=("fitted_date", "settings", "user_id"),
     cluster_by=("fitted_date",),
 )
 
