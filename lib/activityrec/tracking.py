@@ -1,5 +1,6 @@
 """MLflow: runs, registered models, champion and challenger. The one module that knows it."""
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -7,9 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
 from mlflow.exceptions import MlflowException
 from pyspark.ml import PipelineModel
@@ -24,6 +28,8 @@ CHALLENGER = "challenger"
 """Alias of the version that was trained last."""
 ORDERED_BY = "ordered_by"
 """Tag of a ranker: the column that its lists are ordered by."""
+VERSIONS_FILE = "delta_versions.json"
+RECIPE_FILE = "recipe.json"
 PARTS = ("retrieval", "ranker")
 TAG_LENGTH = 5_000
 RETRIEVAL_VERSION = "retrieval_version"
@@ -48,12 +54,35 @@ class ModelVersion:
         return f"{self.name}/{self.version}"
 
 
+@dataclass(frozen=True)
+class Logged:
+    """What a run logged: its name and day, the configuration as plain values, Delta versions of
+    the tables that it read, and metrics."""
+
+    name: str
+    as_of: date
+    recipe: dict[str, Any]
+    versions: dict[str, int]
+    metrics: dict[str, float]
+
+
+def recipe_of(config: Config) -> dict[str, Any]:
+    """The configuration as plain values, without the options of sources: they may be passwords."""
+    values = config.model_dump(mode="json")
+    for sources in values["sources"].values():
+        for source in sources:
+            source["options"] = {}
+    return values
+
+
 class Tracking:
     """The tracking server and registry of one deployment."""
 
     def __init__(self, config: Config) -> None:
         self.config = config.tracking
         self.experiment = config.name
+        self.recipe = recipe_of(config)
+        self.place = config.lakehouse
 
     def model_name(self, part: str) -> str:
         """Registered name of a part, one of PARTS."""
@@ -68,14 +97,18 @@ class Tracking:
         versions: Mapping[str, int],
         resume: str | None = None,
     ) -> Iterator[str]:
-        """An MLflow run with parameters and the Delta versions of the tables that were read; its
-        id. ``resume`` is that of an earlier run to go on with, where it is still there."""
+        """An MLflow run with parameters, the configuration (``recipe.json``), and the tables that
+        were read as datasets with their Delta versions; its id. ``resume`` is that of an earlier
+        run to go on with, where it is still there."""
         self._connect()
         old = resume if resume is not None and self._exists(resume) else None
         with mlflow.start_run(run_id=old, run_name=None if old else name) as run:
             mlflow.set_tag("as_of", as_of.isoformat())
             mlflow.log_params(dict(params))
-            mlflow.log_dict(dict(versions), "delta_versions.json")
+            mlflow.log_dict(dict(versions), VERSIONS_FILE)
+            mlflow.log_dict(self.recipe, RECIPE_FILE)
+            for table, version in versions.items():
+                mlflow.log_input(self._dataset(table, version))
             mlflow.set_tags({f"delta.{table}": str(v) for table, v in versions.items()})
             yield run.info.run_id
 
@@ -188,6 +221,54 @@ class Tracking:
         return replace(
             found, model=mlflow.spark.load_model(f"models:/{found.name}/{found.version}")
         )
+
+    def logged(self, run_id: str) -> "Logged":
+        """What a run logged, so that it can be repeated.
+
+        Raises
+        ------
+        StateError
+            There is no such run, or it has no recipe.
+        """
+        self._connect()
+        try:
+            run = MlflowClient().get_run(run_id)
+            place = run.info.artifact_uri
+            recipe = json.loads(mlflow.artifacts.load_text(f"{place}/{RECIPE_FILE}"))
+            versions = json.loads(mlflow.artifacts.load_text(f"{place}/{VERSIONS_FILE}"))
+        except (MlflowException, OSError) as error:
+            raise StateError(f"MLflow run {run_id}: {error}") from None
+        as_of = date.fromisoformat(run.data.tags["as_of"])
+        return Logged(run.info.run_name, as_of, recipe, versions, dict(run.data.metrics))
+
+    def latest(self, name: str) -> str:
+        """The id of the latest run of this name.
+
+        Raises
+        ------
+        StateError
+            There is none.
+        """
+        self._connect()
+        found = mlflow.search_runs(
+            experiment_names=[self.experiment],
+            filter_string=f"attributes.run_name = '{name}'",
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+            output_format="list",
+        )
+        if not found:
+            raise StateError(f"MLflow experiment {self.experiment} has no run named {name}")
+        return str(found[0].info.run_id)
+
+    def _dataset(self, table: str, version: int) -> MetaDataset:
+        if self.place.root is None:
+            name = f"{self.place.catalog}.{table}"
+            source = DeltaDatasetSource(delta_table_name=name, delta_table_version=version)
+        else:
+            path = f"{self.place.root}/{table.replace('.', '/')}"
+            source = DeltaDatasetSource(path=path, delta_table_version=version)
+        return MetaDataset(source, name=table)  # type: ignore[abstract]
 
     def _exists(self, run_id: str) -> bool:
         try:
