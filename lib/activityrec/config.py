@@ -137,7 +137,7 @@ class EvaluateConfig(Section):
 
     Intervals come from ``replicates`` of a bootstrap of users; with 0 there are none. ``slices``
     are by default all that the data have; parts with fewer users than ``min_slice_users`` are not
-    shown.
+    shown. ``audience`` are sizes: what the best users of each activity answered, beside all.
     """
 
     horizon_days: Days = 90
@@ -148,6 +148,7 @@ class EvaluateConfig(Section):
     seed: int = 17
     slices: list[Name] | None = None
     min_slice_users: Annotated[int, Field(ge=1)] = 30
+    audience: list[Annotated[int, Field(ge=1)]] = [100]
 
 
 class Config(Section):

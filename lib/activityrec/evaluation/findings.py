@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import EvaluateConfig
+from activityrec.evaluation.audience_metrics import audience_metrics
 from activityrec.evaluation.curves import curves
 from activityrec.evaluation.draws import Bootstrap, differences, summarised
 from activityrec.evaluation.metrics import exposure_draws, with_counts
@@ -77,7 +78,14 @@ def of_exposures(
         return reduce(DataFrame.unionByName, named)
 
     return Findings(
-        together(tables.METRICS, values, of_parts),
+        together(
+            tables.METRICS,
+            values,
+            of_parts,
+            audience_metrics(scores, limits.audience, bootstrap).where(
+                F.col("groups") >= least_users
+            ),
+        ),
         together(
             tables.COMPARISONS,
             differences(draws, ["metric"]),
