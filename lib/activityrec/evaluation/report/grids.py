@@ -68,11 +68,8 @@ def metric_grid(metrics: Sequence[Row], population: str) -> Grid | None:
             ]
         )
     columns = ["Metric", *models, "Rows", "Answered", "Groups"]
-    return Grid(f"Population {population}", columns, body, folded=population != _first(metrics))
-
-
-def _first(metrics: Sequence[Row]) -> str:
-    return measures.main_population(metrics)
+    folded = population != measures.main_population(metrics)
+    return Grid(f"Population {population}", columns, body, folded=folded)
 
 
 def _value_cell(row: Row | None, best: bool) -> Cell:
