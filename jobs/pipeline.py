@@ -1,10 +1,11 @@
-"""All stages in one session: from sources to the published run, and a look at it."""
+"""All stages in one session: from sources to the published run and its report, and a look at it."""
 
 import evaluate
 import features
 import ingest
 import publish
 import recommend
+import report
 import show
 import train
 from activityrec.job import main
@@ -16,6 +17,7 @@ STAGES = [
     ("recommend", recommend.run),
     ("evaluate", evaluate.run),
     ("publish", publish.run),
+    ("report", report.run),
 ]
 
 if __name__ == "__main__":
