@@ -8,6 +8,8 @@ MLFLOW = ["mlflow-skinny>=3.12,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]
 XGBOOST = ["xgboost>=2.1,<4", "scikit-learn"]
 # jobs/tune.py searches parameters with it.
 TUNE = ["optuna>=5,<6"]
+# jobs/report.py draws and writes the evaluation report with them.
+REPORT = ["matplotlib>=3.9,<4", "jinja2>=3.1,<4"]
 DEV = [
     "mypy",
     "pandas-stubs>=2.2,<3",  # without it mypy cannot read the pandas types in pyspark's own hints
@@ -33,7 +35,15 @@ setup(
         "pydantic>=2.7,<3",
         "pyyaml>=6,<7",
     ],
-    extras_require={"spark": SPARK, "mlflow": MLFLOW, "xgboost": XGBOOST, "tune": TUNE, "dev": DEV},
+    package_data={"activityrec.evaluation.report": ["page.html", "page.css"]},
+    extras_require={
+        "spark": SPARK,
+        "mlflow": MLFLOW,
+        "xgboost": XGBOOST,
+        "tune": TUNE,
+        "report": REPORT,
+        "dev": DEV,
+    },
     # Out of the source tree, so that a module deleted since the last build stays out of the wheel.
     options={"build": {"build_base": ".build/wheel"}},
     zip_safe=False,

@@ -1,4 +1,4 @@
-"""All stages in one session: from sources to the published run, and a look at it.
+"""All stages in one session: from sources to the published run and its report, and a look at it.
 
 With ``promote.holdout_days`` models are made that many days before as_of, and evaluated on what
 happened since; recommendations are always those of as_of.
@@ -13,6 +13,7 @@ import ingest
 import promote
 import publish
 import recommend
+import report
 import show
 import train
 from activityrec.job import Job, Stage, main
@@ -44,6 +45,7 @@ STAGES: list[tuple[str, Stage]] = [
     ("promote", held_out(promote.run)),
     ("recommend", recommended),
     ("publish", publish.run),
+    ("report", report.run),
 ]
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
+from activityrec.evaluation.report.place import report_path
 from activityrec.job import Job, main
 from activityrec.serving.views import create_views
 
@@ -45,6 +46,9 @@ def show(job: Job) -> None:
     command = f"./spark-submit.sh jobs/show.py --config {job.options['config']}"
     print(f'  {command} --as-of {job.as_of} --query "\n{QUERY}"\n')
     _print(job.spark.sql(QUERY))
+    report = report_path(job.config, job.run_id)
+    if report is not None and lakehouse.files.exists(report):
+        print(f"Report: {report}")
 
 
 def sample(job: Job) -> DataFrame:

@@ -218,6 +218,7 @@ def test_relative_paths_are_seen_from_the_folder_of_the_yaml(
     def change(raw: dict[str, Any]) -> None:
         raw["lakehouse"] = {"root": "../tables"}
         raw["sources"]["events"][0]["path"] = "in/*.json"
+        raw["evaluate"] = {"report_folder": "reports"}
 
     folder = tmp_path / "conf"
     folder.mkdir()
@@ -226,6 +227,7 @@ def test_relative_paths_are_seen_from_the_folder_of_the_yaml(
     config = load_config("conf/shop.yaml")
     assert config.lakehouse.root == str(tmp_path / "tables")
     assert config.sources.events[0].path == str(folder / "in/*.json")
+    assert config.evaluate.report_folder == str(folder / "reports")
     assert config.sources.events[1].path == str(folder / "answers.json")
     assert config.tracking.uri == f"sqlite:///{folder / 'mlflow.db'}"
     assert config.tracking.artifacts == str(folder / "mlflow")

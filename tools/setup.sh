@@ -100,7 +100,7 @@ install_packages() {
     # Without build isolation, builds use the pinned setuptools too.
     {
         pip_install setuptools wheel &&
-            pip_install --no-build-isolation -e '.[spark,mlflow,tune,dev]'
+            pip_install --no-build-isolation -e '.[spark,mlflow,tune,report,dev]'
     } >>"$log" 2>&1 || fail_with "$log" "pip could not install the packages"
 }
 

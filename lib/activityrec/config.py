@@ -138,6 +138,8 @@ class EvaluateConfig(Section):
     Intervals come from ``replicates`` of a bootstrap of users; with 0 there are none. ``slices``
     are by default all that the data have; parts with fewer users than ``min_slice_users`` are not
     shown. ``audience`` are sizes: what the best users of each activity answered, beside all.
+    Reports go to ``report_folder``, by default ``reports`` under ``lakehouse.root``; with a
+    catalog and without this key, only to MLflow.
     """
 
     horizon_days: Days = 90
@@ -149,6 +151,7 @@ class EvaluateConfig(Section):
     slices: list[Name] | None = None
     min_slice_users: Annotated[int, Field(ge=1)] = 30
     audience: list[Annotated[int, Field(ge=1)]] = [100]
+    report_folder: str | None = None
 
 
 class Config(Section):

@@ -120,8 +120,10 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     }
     storage = {"storage": resolve_database(config.tune.storage)}
     checkpoints = {"checkpoints": resolve(config.ingest.checkpoints)}
+    reports = {"report_folder": resolve(config.evaluate.report_folder)}
     return config.model_copy(
         update={
+            "evaluate": config.evaluate.model_copy(update=reports),
             "ingest": config.ingest.model_copy(update=checkpoints),
             "lakehouse": config.lakehouse.model_copy(
                 update={"root": resolve(config.lakehouse.root)}

@@ -1,5 +1,7 @@
 """Files on whatever file system a path is on, as Hadoop knows them (disk, HDFS, S3, volumes)."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -49,6 +51,25 @@ class Files:
             stream.write(bytearray(text, "utf-8"))
         finally:
             stream.close()
+
+    def replace_text(self, path: str, text: str) -> None:
+        """Write a file that readers see as it was or as it is, never half of it.
+
+        On a disk by renaming, on an object store by its own way of writing; on HDFS a reader may
+        find the file shorter for a moment.
+        """
+        target, system = self._open(path)
+        if system.getUri().getScheme() != "file":
+            self.write_text(path, text)
+            return
+        final = Path(target.toUri().getPath())
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = final.with_name(f".{final.name}.{os.getpid()}")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, final)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def first_line(self, path: str, encoding: str = "UTF-8", comment: str = "") -> str:
         """The first line that is neither empty nor a comment, decompressed where the file's name
