@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pyspark.ml import PipelineModel, Transformer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from activityrec import tables
 from activityrec.errors import StateError
@@ -46,6 +47,7 @@ class Trained:
     params: dict[str, object]
     metrics: dict[str, float]
     tags: dict[str, str]
+    inputs: StructType | None = None
 
 
 def run(job: Job) -> dict[str, int]:
@@ -88,7 +90,9 @@ def register(job: Job, retrieval: Trained, ranker: Trained | None) -> None:
         name = f"{job.run_id} {trained.part}"
         with job.tracking.run(name, job.as_of, trained.params, job.lakehouse.reads):
             job.tracking.log_metrics(trained.metrics)
-            version = job.tracking.register(trained.part, trained.model, job.as_of, tags)
+            version = job.tracking.register(
+                trained.part, trained.model, job.as_of, tags, trained.inputs
+            )
         versions[trained.part] = version
     job.tracking.point(CHALLENGER, versions)
 
@@ -213,7 +217,9 @@ def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> Trained:
         **order.figures,
         **{f"weight_{name}": w for name, w in coefficients(model, config).items()},
     }
-    return Trained("ranker", model, params, metrics, {ORDERED_BY: order.column})
+    key = ("as_of", "snapshot_date", "user_id", "activity_id", "exposure_ts", "label", "weight")
+    tags = {ORDERED_BY: order.column}
+    return Trained("ranker", model, params, metrics, tags, rows.drop(*key).schema)
 
 
 def write_examples(job: Job, closed: DataFrame, fits: list[date]) -> tuple[DataFrame, int]:

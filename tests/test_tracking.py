@@ -11,6 +11,7 @@ import pytest
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import SparkSession
+from pyspark.sql.types import IntegerType, StructField, StructType
 from pyspark.testing import assertDataFrameEqual
 
 from activityrec.config import AlsConfig, Config
@@ -47,7 +48,9 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with ours.run("shop-20240601 ranker", JUNE, {"reg": 0.5}, VERSIONS):
         ours.log_metrics({"ndcg@3": 0.25})
         twice = SQLTransformer(statement="SELECT 2 * value AS twice FROM __THIS__")
-        ours.point(CHAMPION, {"ranker": ours.register("ranker", PipelineModel([twice]), JUNE)})
+        inputs = StructType([StructField("value", IntegerType(), nullable=False)])
+        version = ours.register("ranker", PipelineModel([twice]), JUNE, inputs=inputs)
+        ours.point(CHAMPION, {"ranker": version})
     return folder
 
 
@@ -68,6 +71,12 @@ def test_the_model_promoted_is_the_champion(spark: SparkSession, folder: Path) -
     assert (str(champion), champion.as_of) == ("shop-ranker/1", JUNE)
     rows = spark.createDataFrame([(21,)], "value INT")
     assert champion.model.transform(rows).collect()[0]["twice"] == 42
+
+
+def test_a_model_says_what_it_reads(folder: Path) -> None:
+    signature = mlflow.models.get_model_info("models:/shop-ranker/1").signature
+    assert signature.inputs.to_dict() == [{"type": "integer", "name": "value", "required": True}]
+    assert [column["type"] for column in signature.outputs.to_dict()] == ["double"]
 
 
 def test_a_champion_that_knows_the_future_is_refused(folder: Path) -> None:

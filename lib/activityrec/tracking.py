@@ -5,10 +5,9 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -16,63 +15,40 @@ from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
 from mlflow.exceptions import MlflowException
-from pyspark.ml import PipelineModel
 from pyspark.ml.base import Model
+from pyspark.sql.types import StructType
 
 from activityrec.config import Config
 from activityrec.errors import StateError
+from activityrec.tracking_records import (
+    CHALLENGER,
+    CHAMPION,
+    HAS_RANKER,
+    ORDERED_BY,
+    PARTS,
+    RECIPE_FILE,
+    RETRIEVAL_VERSION,
+    SETTINGS,
+    TAG_LENGTH,
+    VERSIONS_FILE,
+    Logged,
+    ModelVersion,
+    recipe_of,
+    signature_of,
+)
 
-CHAMPION = "champion"
-"""Alias of the version that production uses."""
-CHALLENGER = "challenger"
-"""Alias of the version that was trained last."""
-ORDERED_BY = "ordered_by"
-"""Tag of a ranker: the column that its lists are ordered by."""
-VERSIONS_FILE = "delta_versions.json"
-RECIPE_FILE = "recipe.json"
-PARTS = ("retrieval", "ranker")
-TAG_LENGTH = 5_000
-RETRIEVAL_VERSION = "retrieval_version"
-"""Tag of a ranker: the version of the retrieval model whose scores it learnt with."""
-SETTINGS = "settings"
-"""Tag of a retrieval model: the hash of the settings that its vectors are kept under."""
-HAS_RANKER = "has_ranker"
-"""Tag of a retrieval model: whether a ranker was trained with it, ``true`` or ``false``."""
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A registered model version; ``model`` is None where it was not loaded."""
-
-    name: str
-    version: str
-    as_of: date
-    model: PipelineModel | None
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return f"{self.name}/{self.version}"
-
-
-@dataclass(frozen=True)
-class Logged:
-    """What a run logged: its name and day, the configuration as plain values, Delta versions of
-    the tables that it read, and metrics."""
-
-    name: str
-    as_of: date
-    recipe: dict[str, Any]
-    versions: dict[str, int]
-    metrics: dict[str, float]
-
-
-def recipe_of(config: Config) -> dict[str, Any]:
-    """The configuration as plain values, without the options of sources: they may be passwords."""
-    values = config.model_dump(mode="json")
-    for sources in values["sources"].values():
-        for source in sources:
-            source["options"] = {}
-    return values
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "HAS_RANKER",
+    "ORDERED_BY",
+    "PARTS",
+    "RETRIEVAL_VERSION",
+    "SETTINGS",
+    "Logged",
+    "ModelVersion",
+    "Tracking",
+]
 
 
 class Tracking:
@@ -133,9 +109,15 @@ class Tracking:
         mlflow.set_tags(tags)
 
     def register(
-        self, part: str, model: Model, as_of: date, tags: Mapping[str, str] | None = None
+        self,
+        part: str,
+        model: Model,
+        as_of: date,
+        tags: Mapping[str, str] | None = None,
+        inputs: StructType | None = None,
     ) -> str:
-        """Log a fitted Spark model in the current run and register it; its version."""
+        """Log a fitted Spark model in the current run and register it; its version. ``inputs``
+        are the columns that it reads: they, and a prediction, are its signature."""
         import pyspark
 
         name = self.model_name(part)
@@ -143,6 +125,7 @@ class Tracking:
             model,
             artifact_path=part,
             registered_model_name=name,
+            signature=signature_of(inputs) if inputs is not None else None,
             pip_requirements=[f"pyspark=={pyspark.__version__}"],
         )
         client = MlflowClient()

@@ -29,7 +29,9 @@ class Registry:
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         assert metrics == {"examples": 3.0}
 
-    def register(self, part: str, model: Any, as_of: date, tags: Mapping[str, str]) -> str:
+    def register(
+        self, part: str, model: Any, as_of: date, tags: Mapping[str, str], inputs: Any
+    ) -> str:
         if part == self.fails:
             raise ConnectionError("the registry is gone")
         self.tags[part] = tags
