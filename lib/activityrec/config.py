@@ -135,7 +135,8 @@ class EvaluateConfig(Section):
 
     Intervals come from ``replicates`` of a bootstrap of users; with 0 there are none. ``slices``
     are by default all that the data have; parts with fewer users than ``min_slice_users`` are not
-    shown.
+    shown. What lists are like is looked at for about ``list_users`` users, or all where there are
+    fewer.
     """
 
     horizon_days: Days = 90
@@ -146,6 +147,7 @@ class EvaluateConfig(Section):
     seed: int = 17
     slices: list[Name] | None = None
     min_slice_users: Annotated[int, Field(ge=1)] = 30
+    list_users: Annotated[int, Field(ge=1)] = 100_000
 
 
 class Config(Section):
