@@ -14,6 +14,8 @@ DEV = [
     "mypy",
     "pandas-stubs>=2.2,<3",  # without it mypy cannot read the pandas types in pyspark's own hints
     "pytest",
+    # tests compare the metrics of lists with it; elsewhere it has no wheel
+    "pytrec-eval-terrier; platform_machine == 'x86_64' or sys_platform == 'darwin'",
     "ruff",
     "scikit-learn",  # tests compare the metrics with it
     "setuptools",

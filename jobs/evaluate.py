@@ -4,36 +4,31 @@ and the baselines; where nothing was trained since, the champion itself.
 The one stage that reads past as_of.
 """
 
-import logging
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import reduce
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.errors import first_line
-from activityrec.evaluation.baselines import affinity_amount, with_popularity
-from activityrec.evaluation.draws import Bootstrap, differences, summarised
 from activityrec.evaluation.exposures import LaterExposures, champion_scores, scored_exposures
-from activityrec.evaluation.findings import Findings, joined, of_exposures, shaped
+from activityrec.evaluation.findings import Findings, joined, of_exposures, only_shown
 from activityrec.evaluation.input_checks import input_checks
-from activityrec.evaluation.lists import list_counts, list_draws, list_hits, ranked_by
+from activityrec.evaluation.list_findings import of_lists
 from activityrec.evaluation.metrics import long_scores
 from activityrec.features.history import last_day, read_history
-from activityrec.features.outcomes import responses_of
 from activityrec.job import Job, main
 from activityrec.ranking.importance import importances
 from activityrec.ranking.parts import RATES
 from activityrec.ranking.pipeline import probabilities
 from activityrec.serving.anonymity import group_size, large_counts
-from activityrec.serving.candidates import Serving, scored_candidates, sides
+from activityrec.serving.candidates import Serving
 from activityrec.serving.contest import evaluated_tags, load_champion, under_test
 from activityrec.serving.load import load_serving
+from activityrec.tables import Table
 from activityrec.tracking import ModelVersion
-
-log = logging.getLogger("activityrec")
 
 
 def run(job: Job) -> dict[str, int]:
@@ -42,17 +37,16 @@ def run(job: Job) -> dict[str, int]:
     end = last_day(lakehouse.read(tables.EVENTS)) + timedelta(days=1)
     full = read_history(lakehouse, min(end, job.until or end))
     learnt = training_examples(job, serving)
-    marks = {"run_id": F.lit(job.run_id), "as_of": F.lit(job.as_of)}
-    where = f"run_id = '{job.run_id}'"
 
     exposures = LaterExposures.after(serving, full)
     later = exposures.examples(serving).persist()
-    champion, reason = of_champion(job, model, exposures)
-    scored = scored_exposures(serving, later, full, learnt, champion).withColumns(marks)
-    written = {"scored_exposures": lakehouse.replace(tables.SCORED_EXPOSURES, scored, where)}
-    written["input_checks"] = write_input_checks(job, serving, later, learnt)
+    rival = of_champion(job, model, exposures)
+    scored = scored_exposures(serving, later, full, learnt, rival.scores)
+    written = write(job, {tables.SCORED_EXPOSURES: scored})
+    written |= write(job, {tables.INPUT_CHECKS: checked_inputs(job, serving, later, learnt)})
+
     windows = full.activities.select("activity_id", "start_ts", "end_ts")
-    rows = lakehouse.read(tables.SCORED_EXPOSURES).where(where)
+    rows = lakehouse.read(tables.SCORED_EXPOSURES).where(f"run_id = '{job.run_id}'")
     scores = long_scores(rows.join(F.broadcast(windows), on="activity_id", how="left"))
     scores = scores.persist()
     least = max(config.evaluate.min_slice_users, group_size(config))
@@ -60,67 +54,83 @@ def run(job: Job) -> dict[str, int]:
         [
             of_exposures(scores, "all", config.evaluate, least),
             of_exposures(scores.where("NOT censored"), "closed", config.evaluate, least),
-            of_lists(job, serving, full.events, learnt),
+            of_lists(serving, full.events, learnt, rival.serving),
         ]
     )
-    metrics = large_counts(found.metrics, ["rows", "positives", "groups"], group_size(config))
-    written["metrics"] = lakehouse.replace(tables.METRICS, metrics.withColumns(marks), where)
-    # What is too small to be shown is not shown as a difference either.
-    shown = lakehouse.read(tables.METRICS).where(where).where("value IS NOT NULL")
-    pairs = found.comparisons
-    for side in ("model", "baseline"):
-        same = ["population", "metric", "slice", "slice_value"]
-        known = shown.select(*[F.col(name).alias(f"_{name}") for name in (*same, "model")])
-        on = reduce(
-            Column.__and__, [F.col(name).eqNullSafe(F.col(f"_{name}")) for name in same]
-        ) & (F.col(side) == F.col("_model"))
-        pairs = pairs.join(known, on=on, how="left_semi")
-    written["comparisons"] = lakehouse.replace(tables.COMPARISONS, pairs.withColumns(marks), where)
-    points = large_counts(found.curves, ["rows", "positives"], group_size(config))
-    written["curves"] = lakehouse.replace(tables.CURVES, points.withColumns(marks), where)
-
-    with job.tracking.run(
-        f"{job.run_id} evaluation", job.as_of, {"model": str(model)}, lakehouse.reads
-    ):
-        job.tracking.log_metrics(
-            {
-                f"{r['population']}/{r['model']}/{r['metric']}": r["value"]
-                for r in shown.where("slice = 'all'").collect()
-            }
-        )
-    job.tracking.tag_version(model, evaluated_tags(job, reason))
+    written |= write_findings(job, found)
+    log_metrics(job, model)
+    job.tracking.tag_version(model, evaluated_tags(job, rival.reason))
     return written
 
 
-def of_champion(
-    job: Job, model: ModelVersion, exposures: LaterExposures
-) -> tuple[DataFrame | None, str]:
-    """The champion's probabilities, or None and why it is not compared; see ``load_champion``."""
+def write(job: Job, found: dict[Table, DataFrame]) -> dict[str, int]:
+    """Replace what this run has written to these tables."""
+    marks = {"run_id": F.lit(job.run_id), "as_of": F.lit(job.as_of)}
+    where = f"run_id = '{job.run_id}'"
+    return {
+        table.name: job.lakehouse.replace(table, rows.withColumns(marks), where)
+        for table, rows in found.items()
+    }
+
+
+def write_findings(job: Job, found: Findings) -> dict[str, int]:
+    """Write what is about enough users; differences only of metrics that are shown."""
+    least = group_size(job.config)
+    metrics = large_counts(found.metrics, ["rows", "positives", "groups"], least)
+    written = write(job, {tables.METRICS: metrics})
+    points = large_counts(found.curves, ["rows", "positives"], least)
+    pairs = only_shown(found.comparisons, shown(job))
+    return written | write(job, {tables.COMPARISONS: pairs, tables.CURVES: points})
+
+
+def shown(job: Job) -> DataFrame:
+    """The metrics that this run has written, where they are defined."""
+    rows = job.lakehouse.read(tables.METRICS).where(f"run_id = '{job.run_id}'")
+    return rows.where("value IS NOT NULL")
+
+
+def log_metrics(job: Job, model: ModelVersion) -> None:
+    """The metrics of whole populations, in an MLflow run."""
+    params = {"model": str(model)}
+    with job.tracking.run(f"{job.run_id} evaluation", job.as_of, params, job.lakehouse.reads):
+        job.tracking.log_metrics(
+            {
+                f"{row['population']}/{row['model']}/{row['metric']}": row["value"]
+                for row in shown(job).where("slice = 'all'").collect()
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The champion beside the model under test: what it serves with, the exposures by its ranker,
+    and why it is not compared; all empty where there is none to compare."""
+
+    serving: Serving | None = None
+    scores: DataFrame | None = None
+    reason: str = ""
+
+
+def of_champion(job: Job, model: ModelVersion, exposures: LaterExposures) -> Rival:
     champion, reason = load_champion(job, model)
     if champion is None or champion.ranker is None:
-        return None, reason
+        return Rival(champion, None, reason)
     try:
-        return champion_scores(champion, exposures), ""
+        return Rival(champion, champion_scores(champion, exposures))
     except AnalysisException as error:
-        return None, f"it does not fit this configuration: {first_line(error)}"
+        return Rival(reason=f"it does not fit this configuration: {first_line(error)}")
 
 
-def write_input_checks(
+def checked_inputs(
     job: Job, serving: Serving, later: DataFrame, learnt: DataFrame | None
-) -> int:
+) -> DataFrame:
     """What each input and score says by itself; without a ranker there is nothing to check."""
-    where = f"run_id = '{job.run_id}'"
     if serving.ranker is None or learnt is None:
-        if job.lakehouse.exists(tables.INPUT_CHECKS):
-            none = job.lakehouse.read(tables.INPUT_CHECKS).limit(0)
-            job.lakehouse.replace(tables.INPUT_CHECKS, none, where)
-        return 0
+        return job.spark.createDataFrame([], tables.INPUT_CHECKS.row_type).drop("run_id", "as_of")
     sides = [probabilities(serving.ranker, rows) for rows in (learnt, later)]
     scores = {"ranker": "probability", **RATES, **job.config.retrieval.score_columns}
     weights = importances(serving.ranker, job.config)
-    checks = input_checks(sides[0], sides[1], scores, weights, job.config)
-    marks = {"run_id": F.lit(job.run_id), "as_of": F.lit(job.as_of)}
-    return job.lakehouse.replace(tables.INPUT_CHECKS, checks.withColumns(marks), where)
+    return input_checks(sides[0], sides[1], scores, weights, job.config)
 
 
 def training_examples(job: Job, serving: Serving) -> DataFrame | None:
@@ -129,51 +139,6 @@ def training_examples(job: Job, serving: Serving) -> DataFrame | None:
         return None
     table = tables.training_examples(job.config)
     return job.lakehouse.read(table).where(f"as_of = '{serving.fitted}'")
-
-
-def of_lists(job: Job, serving: Serving, events: DataFrame, learnt: DataFrame | None) -> Findings:
-    """Metrics of the lists made at as_of, beside other orders of the same candidates."""
-    since = F.lit(job.as_of).cast("timestamp")
-    end = job.as_of + timedelta(days=job.config.evaluate.horizon_days)
-    until = F.lit(min(end, job.until or end)).cast("timestamp")
-    during = (F.col("event_ts") >= since) & (F.col("event_ts") < until)
-    answered = responses_of(events.where(during), job.config.response)
-    answered = answered.select("user_id", "activity_id").distinct()
-    asked = serving.only(answered.select("user_id").distinct())
-    scored = with_popularity(scored_candidates(asked, sides(asked)), learnt)
-    affinity = affinity_amount(job.config.features).alias("affinity")
-    retrievers = job.config.retrieval.score_columns
-    candidates = scored.select(
-        "user_id",
-        "activity_id",
-        "popularity",
-        affinity,
-        "score",
-        "list_score",
-        *retrievers.values(),
-    )
-    candidates = candidates.persist()
-    relevant = answered.join(
-        candidates.select("user_id", "activity_id"), on=["user_id", "activity_id"], how="left_semi"
-    )
-    orders = {"popularity": "popularity", "affinity": "affinity", **retrievers}
-    if serving.ranker is not None and len(retrievers) > 1:
-        orders["retrieval"] = "list_score"
-    orders["retrieval" if serving.ranker is None else "ranker"] = "score"
-    lists = ranked_by(candidates, orders)
-    ks = [k for k in job.config.evaluate.k if k <= job.config.recommend.k]
-    hits = list_hits(lists, relevant).persist()
-    limits = job.config.evaluate
-    draws = list_draws(hits, ks, Bootstrap(limits.replicates, limits.seed)).persist()
-    k = F.split("metric", "@")[1].cast("int").alias("k")
-    values = summarised(draws).select("*", k)
-    counted = values.join(list_counts(hits, ks), on=["model", "k"], how="inner")
-    compared = differences(draws, ["metric"]).select("*", k)
-    return Findings(
-        shaped(tables.METRICS, counted, population="lists"),
-        shaped(tables.COMPARISONS, compared, population="lists"),
-        job.spark.createDataFrame([], tables.CURVES.row_type).drop("run_id", "as_of"),
-    )
 
 
 if __name__ == "__main__":

@@ -139,7 +139,8 @@ class EvaluateConfig(Section):
     are by default all that the data have; parts with fewer users than ``min_slice_users`` are not
     shown. ``audience`` are sizes: what the best users of each activity answered, beside all.
     Reports go to ``report_folder``, by default ``reports`` under ``lakehouse.root``; with a
-    catalog and without this key, only to MLflow.
+    catalog and without this key, only to MLflow. What lists are like is looked at for about
+    ``list_users`` users, or all where there are fewer.
     """
 
     horizon_days: Days = 90
@@ -152,6 +153,7 @@ class EvaluateConfig(Section):
     min_slice_users: Annotated[int, Field(ge=1)] = 30
     audience: list[Annotated[int, Field(ge=1)]] = [100]
     report_folder: str | None = None
+    list_users: Annotated[int, Field(ge=1)] = 100_000
 
 
 class Config(Section):

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from activityrec.evaluation.bootstrap import counts
 from activityrec.evaluation.draws import Bootstrap
-from activityrec.evaluation.lists import list_counts, list_draws, list_hits, ranked_by
+from activityrec.evaluation.lists import best_first, by_scores, list_counts, list_draws, list_hits
 
 NAMES = ("precision", "recall", "hit_rate", "mrr", "map", "ndcg")
 KS = [1, 3, 5, 20]
@@ -95,16 +95,35 @@ def test_every_metric_of_random_lists_is_its_mean_over_users(spark: SparkSession
     np.testing.assert_allclose(draws["ndcg@5"], times.T @ values / times.sum(axis=0), atol=1e-12)
 
 
-def test_other_orders_of_the_same_candidates_break_ties_by_id(spark: SparkSession) -> None:
+def test_serendipity_counts_hits_that_popularity_does_not_have_among_its_first_k(
+    spark: SparkSession,
+) -> None:
+    lists = [("m", "u1", name, n) for n, name in enumerate("abcd", start=1)]
+    found = list_hits(
+        spark.createDataFrame(lists, "model STRING, user_id STRING, activity_id STRING, rank INT"),
+        # c is third of the popular ones, d nowhere; u2 has no list.
+        spark.createDataFrame(
+            [("u1", "a", 1), ("u1", "c", 3), ("u1", "d", None), ("u2", "a", 1)],
+            "user_id STRING, activity_id STRING, expected INT",
+        ),
+    )
+    rows = list_draws(found, [2, 3, 4], Bootstrap(0, 0)).where("metric LIKE 'serendipity%'")
+    assert {row["metric"]: row["draws"][0] for row in rows.collect()} == pytest.approx(
+        {"serendipity@2": 0.0, "serendipity@3": 0.0, "serendipity@4": (1 / 4) / 2}
+    )
+
+
+def test_other_orders_of_the_same_candidates_break_ties_by_id_and_end_at_k(
+    spark: SparkSession,
+) -> None:
     candidates = spark.createDataFrame(
         [("u1", "b", 1.0, 5), ("u1", "a", 1.0, 7), ("u1", "c", 2.0, None)],
         "user_id STRING, activity_id STRING, x DOUBLE, y INT",
     )
-    rows = ranked_by(candidates, {"by_x": "x", "by_y": "y"}).collect()
+    rows = best_first(by_scores(candidates, {"by_x": "x", "by_y": "y"}), 2).collect()
     assert {(r["model"], r["activity_id"]): r["rank"] for r in rows} == {
         ("by_x", "c"): 1,
         ("by_x", "a"): 2,
-        ("by_x", "b"): 3,
         ("by_y", "a"): 1,
         ("by_y", "b"): 2,
     }

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,8 +20,13 @@ import recommend
 import train
 from activityrec import tables
 from activityrec.errors import StateError
+from activityrec.evaluation.list_findings import scores_under_test
+from activityrec.evaluation.lists import best_first
 from activityrec.job import Job, open_job, run_stages
 from activityrec.serving import lookup
+from activityrec.serving.candidates import scored_candidates, sides
+from activityrec.serving.lists import ranked_lists
+from activityrec.serving.load import load_serving
 from tests.planted import ACTIVITIES, AS_OF, USERS, start_of, taste
 
 
@@ -142,16 +148,48 @@ def test_list_metrics_follow_from_the_lists_and_what_was_answered(
             gains[row["user_id"]] += 1 / math.log2(1 + row["rank"])
             hits[row["user_id"]] += 1
     best = {user: sum(1 / math.log2(2 + n) for n in range(len(wanted[user]))) for user in wanted}
-    metrics = rows_of(planted_run, "metrics").where("model = 'ranker' AND k = 3").collect()
+    of_lists = rows_of(planted_run, "metrics").where("model = 'ranker' AND population = 'lists'")
+    found = of_lists.where("k = 3 OR k IS NULL").collect()
+    values = {row["metric"]: row["value"] for row in found}
+    # What lists are like is over all users.
+    assert values["user_coverage"] == 1
+    assert values["users_without_relevant"] == 1 - len(wanted) / USERS
+    named = ("activity_coverage@3", "gini@3", "novelty@3", "diversity@3")
+    apart = ("user_coverage", "users_without_relevant", *named)
+    for row in found:
+        if row["metric"] in named:
+            assert row["groups"] == USERS
+    assert values["activity_coverage@3"] == len({row["activity_id"] for row in lists}) / len(
+        candidates
+    )
+    metrics = [row for row in found if row["metric"] not in apart]
     expected = {
         "ndcg@3": sum(gains[user] / best[user] for user in wanted) / len(wanted),
         "recall@3": sum(hits[user] / len(wanted[user]) for user in wanted) / len(wanted),
     }
-    values = {row["metric"]: row["value"] for row in metrics}
     assert {name: values[name] for name in expected} == pytest.approx(expected)
     assert {row["groups"] for row in metrics} == {len(wanted)}
     for row in metrics:
         assert row["low"] - 1e-9 <= row["value"] <= row["high"] + 1e-9
+
+
+@pytest.mark.parametrize("limit", [2, 100])
+def test_lists_are_evaluated_as_recommend_makes_them(planted_run: Job, limit: int) -> None:
+    serving, _ = load_serving(planted_run)
+    recommend_config = serving.config.recommend.model_copy(update={"candidates": limit})
+    config = serving.config.model_copy(update={"recommend": recommend_config})
+    serving = replace(serving, config=config)
+    made = ranked_lists(scored_candidates(serving, sides(serving)), recommend_config.k, 1)
+    columns = ["user_id", "activity_id", "rank"]
+    expected = made.where("listed = 'user'").select(*columns)
+    if limit == 100:
+        expected = rows_of(planted_run, "recommendations").select(*columns)
+    asked = serving.users.where("user_id < 'u3'").select("user_id").persist()
+    mine = serving.only(asked)
+    both = sides(mine)
+    every = scored_candidates(mine, both)
+    lists = best_first(scores_under_test(serving, asked, both, every), recommend_config.k)
+    assertDataFrameEqual(lists.select(*columns), expected.where("user_id < 'u3'"))
 
 
 def test_every_two_models_are_compared(planted_run: Job) -> None:

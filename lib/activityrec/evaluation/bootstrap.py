@@ -15,6 +15,9 @@ Hashes = npt.NDArray[np.uint64]
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _CUMULATIVE = np.cumsum([np.exp(-1.0) / f for f in (1, 1, 2, 6, 24, 120, 720, 5_040, 40_320)])
 """P(n <= 0), P(n <= 1), ... of a Poisson distribution of mean 1."""
+_LEAST = np.ceil(_CUMULATIVE * 2.0**53).astype(np.uint64) << np.uint64(11)
+"""From which hash on a user is drawn once, twice, ...: the first 53 bits are the uniform number.
+To compare with each is several times faster than to search in the list."""
 
 
 def counts(users: Hashes, replicates: int, seed: int, first: int = 0) -> Counts:
@@ -31,9 +34,11 @@ def counts(users: Hashes, replicates: int, seed: int, first: int = 0) -> Counts:
     with np.errstate(over="ignore"):
         start = _mixed(users ^ _mixed(np.full(1, seed, dtype=np.uint64)))
         drawn = _mixed(start[:, None] + number[None, :] * _ODD)
-    uniform = (drawn >> np.uint64(11)) * 2.0**-53
+    times = np.zeros(drawn.shape, dtype=np.uint8)
+    for least in _LEAST:
+        times += drawn >= least
     found = np.ones((len(users), replicates + 1))
-    found[:, 1:] = np.searchsorted(_CUMULATIVE, uniform, side="right")
+    found[:, 1:] = times
     return found
 
 

@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
+from activityrec.evaluation.arrow import (
+    Batches,
+    Floats,
+    arrays_of,
+    fields_of,
+    groups_of,
+    matrix_of,
+    metric_rows,
+)
 from activityrec.evaluation.bootstrap import counts
 
-Floats = npt.NDArray[np.float64]
-Batches = Iterator[pa.RecordBatch]
 Ratio = tuple[Column, Column]
 
 CHUNK_CELLS = 2_000_000
@@ -83,28 +87,11 @@ def ratio_draws(
         F.xxhash64("user_id").alias("user"),
         F.array(*[F.coalesce(value, F.lit(0.0)) for value in above], *below).alias("values"),
     )
-    fields = _fields(rows.select(*keys).schema)
+    fields = fields_of(rows.select(*keys).schema)
     partial = sides.mapInArrow(_sums(bootstrap, keys), f"{fields}, sums ARRAY<DOUBLE>")
     return partial.groupBy(*keys).applyInArrow(
         _ratios(list(ratios), keys), f"{fields}, metric STRING, draws ARRAY<DOUBLE>"
     )
-
-
-def _fields(schema: StructType) -> str:
-    return ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in schema)
-
-
-def _matrix(column: pa.ChunkedArray | pa.Array) -> Floats:
-    """(rows, values) of a column of arrays, which have one length; NaN for NULL."""
-    flat = pc.list_flatten(column).to_numpy(zero_copy_only=False)
-    found: Floats = flat.astype(np.float64).reshape(len(column), -1)
-    return found
-
-
-def _arrays(matrix: Floats) -> pa.Array:
-    """The rows of a matrix as a column of arrays; NULL for NaN."""
-    ends = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
-    return pa.ListArray.from_arrays(ends, pa.array(matrix.ravel(), from_pandas=True))
 
 
 def _sums(bootstrap: Bootstrap, keys: Sequence[str]) -> Callable[[Batches], Batches]:
@@ -115,8 +102,8 @@ def _sums(bootstrap: Bootstrap, keys: Sequence[str]) -> Callable[[Batches], Batc
             if not batch.num_rows:
                 continue
             schema = schema or pa.schema([batch.schema.field(name) for name in keys])
-            values = _matrix(batch.column("values"))
-            for group, mine in _groups(batch, keys):
+            values = matrix_of(batch.column("values"))
+            for group, mine in groups_of(batch, keys):
                 users = batch.column("user").take(pa.array(mine))
                 found = bootstrap.sums(users, values[mine])
                 sums[group] = sums[group] + found if group in sums else found
@@ -125,24 +112,10 @@ def _sums(bootstrap: Bootstrap, keys: Sequence[str]) -> Callable[[Batches], Batc
                 pa.array([group[place] for group in sums], field.type)
                 for place, field in enumerate(schema)
             ]
-            listed = _arrays(np.stack([found.ravel() for found in sums.values()]))
+            listed = arrays_of(np.stack([found.ravel() for found in sums.values()]))
             yield pa.RecordBatch.from_arrays([*columns, listed], names=[*keys, "sums"])
 
     return compute
-
-
-def _groups(
-    batch: pa.RecordBatch, keys: Sequence[str]
-) -> Iterator[tuple[tuple[object, ...], npt.NDArray[np.int64]]]:
-    """The groups of a batch, and the places of their rows."""
-    code = np.zeros(batch.num_rows, dtype=np.int64)
-    for name in keys:
-        encoded = batch.column(name).dictionary_encode(null_encoding="encode")
-        code = code * len(encoded.dictionary) + encoded.indices.to_numpy(zero_copy_only=False)
-    order = np.argsort(code, kind="stable")
-    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    for mine in np.split(order, starts[1:]):
-        yield tuple(batch.column(name)[int(mine[0])].as_py() for name in keys), mine
 
 
 def _ratios(
@@ -150,20 +123,12 @@ def _ratios(
 ) -> Callable[[tuple[pa.Scalar, ...], pa.Table], pa.Table]:
     def compute(key: tuple[pa.Scalar, ...], parts: pa.Table) -> pa.Table:
         # The sums of a draw stand together: first those above the line, then those below it.
-        sums = _matrix(parts.column("sums")).sum(axis=0).reshape(-1, 2, len(names))
+        sums = matrix_of(parts.column("sums")).sum(axis=0).reshape(-1, 2, len(names))
         with np.errstate(divide="ignore", invalid="ignore"):
             draws = np.where(sums[:, 1] == 0, np.nan, sums[:, 0] / sums[:, 1])
-        return _named(keys, key, names, draws.T)
+        return metric_rows(keys, key, names, draws.T)
 
     return compute
-
-
-def _named(
-    keys: Sequence[str], key: tuple[pa.Scalar, ...], names: Sequence[str], draws: Floats
-) -> pa.Table:
-    """A row for each metric of one group; ``draws`` is (metrics, 1 + replicates)."""
-    same = {name: pa.repeat(value, len(names)) for name, value in zip(keys, key, strict=True)}
-    return pa.table({**same, "metric": list(names), "draws": _arrays(draws)})
 
 
 def ranking_draws(
@@ -186,7 +151,7 @@ def ranking_draws(
         the answered rows of the data.
     """
     rows = scores.select(*keys, F.xxhash64("user_id").alias("user"), "score", "label", "weight")
-    fields = _fields(scores.select(*keys).schema)
+    fields = fields_of(scores.select(*keys).schema)
     schema = f"{fields}, metric STRING, draws ARRAY<DOUBLE>, drawn ARRAY<DOUBLE>, positives BIGINT"
 
     def compute(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
@@ -196,8 +161,8 @@ def ranking_draws(
         )
         users = table.column("user").combine_chunks()
         auc, precision, drawn = _ranking(score, label, weight, bootstrap.counts(users))
-        found = _named(keys, key, ["auc", "average_precision"], np.stack([auc, precision]))
-        found = found.append_column("drawn", _arrays(np.stack([drawn, drawn])))
+        found = metric_rows(keys, key, ["auc", "average_precision"], np.stack([auc, precision]))
+        found = found.append_column("drawn", arrays_of(np.stack([drawn, drawn])))
         return found.append_column("positives", pa.array([int(label.sum())] * 2, pa.int64()))
 
     return rows.groupBy(*keys).applyInArrow(compute, schema)
@@ -241,14 +206,14 @@ def averaged(draws: DataFrame, keys: Sequence[str], weight: str | None = None) -
     """
 
     def compute(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
-        values = _matrix(table.column("draws"))
-        times = _matrix(table.column(weight)) if weight else np.ones_like(values)
+        values = matrix_of(table.column("draws"))
+        times = matrix_of(table.column(weight)) if weight else np.ones_like(values)
         times = np.where(np.isnan(values), 0.0, times)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = (np.nan_to_num(values) * times).sum(axis=0) / times.sum(axis=0)
-        return _named(keys, key[:-1], [key[-1].as_py()], mean[None, :])
+        return metric_rows(keys, key[:-1], [key[-1].as_py()], mean[None, :])
 
-    fields = _fields(draws.select(*keys).schema)
+    fields = fields_of(draws.select(*keys).schema)
     return draws.groupBy(*keys, "metric").applyInArrow(
         compute, f"{fields}, metric STRING, draws ARRAY<DOUBLE>"
     )
@@ -264,7 +229,7 @@ def summarised(draws: DataFrame) -> DataFrame:
         for batch in batches:
             if not batch.num_rows:
                 continue
-            values = _matrix(batch.column("draws"))
+            values = matrix_of(batch.column("draws"))
             interval = np.full((2, len(values)), np.nan)
             if values.shape[1] > 1:
                 interval = np.percentile(values[:, 1:], [2.5, 97.5], axis=1)
@@ -272,7 +237,7 @@ def summarised(draws: DataFrame) -> DataFrame:
             columns = [*[batch.column(name) for name in kept], *found]
             yield pa.RecordBatch.from_arrays(columns, names=[*kept, "value", "low", "high"])
 
-    fields = _fields(draws.select(*kept).schema)
+    fields = fields_of(draws.select(*kept).schema)
     return draws.mapInArrow(compute, f"{fields}, value DOUBLE, low DOUBLE, high DOUBLE")
 
 

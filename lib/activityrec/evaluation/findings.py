@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
@@ -93,6 +93,17 @@ def of_exposures(
         ),
         together(tables.CURVES, curves(scores, bootstrap)),
     )
+
+
+def only_shown(pairs: DataFrame, metrics: DataFrame) -> DataFrame:
+    """The differences of models both of whose values are among these metrics."""
+    same = ["population", "metric", "slice", "slice_value"]
+    known = metrics.select(*[F.col(name).alias(f"_{name}") for name in (*same, "model")])
+    equal = [F.col(name).eqNullSafe(F.col(f"_{name}")) for name in same]
+    for side in ("model", "baseline"):
+        on = reduce(Column.__and__, [*equal, F.col(side) == F.col("_model")])
+        pairs = pairs.join(known, on=on, how="left_semi")
+    return pairs
 
 
 def joined(findings: Sequence[Findings]) -> Findings:

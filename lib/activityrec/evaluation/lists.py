@@ -1,15 +1,18 @@
 """Metrics of lists: what was recommended at ``as_of`` against what users then answered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from activityrec.evaluation.draws import Bootstrap, Ratio, ratio_draws
 
+_NEVER = 2**31 - 1
+"""The rank of what is not in a list."""
 
-def ranked_by(candidates: DataFrame, scores: dict[str, str]) -> DataFrame:
-    """Order the same candidates by several scores.
+
+def by_scores(candidates: DataFrame, scores: Mapping[str, str]) -> DataFrame:
+    """The same candidates with several scores.
 
     Parameters
     ----------
@@ -21,16 +24,30 @@ def ranked_by(candidates: DataFrame, scores: dict[str, str]) -> DataFrame:
     Returns
     -------
     DataFrame
-        model, user_id, activity_id, ``rank`` from 1; ties by activity_id.
+        model, user_id, activity_id, ``score``, not NULL.
     """
     columns = [F.col(column).cast("double").alias(model) for model, column in scores.items()]
-    long = candidates.select("user_id", "activity_id", *columns).unpivot(
-        ["user_id", "activity_id"], list(scores), "model", "score"
-    )
+    rows = candidates.select("user_id", "activity_id", *columns)
+    long = rows.unpivot(["user_id", "activity_id"], list(scores), "model", "score")
+    return long.where("score IS NOT NULL").select("model", "user_id", "activity_id", "score")
+
+
+def best_first(scored: DataFrame, k: int) -> DataFrame:
+    """The first k of each user by the score of each model.
+
+    Parameters
+    ----------
+    scored
+        As :func:`by_scores` gives them.
+
+    Returns
+    -------
+    DataFrame
+        model, user_id, activity_id, ``rank`` from 1; ties by activity_id.
+    """
     order = Window.partitionBy("model", "user_id").orderBy(F.desc("score"), "activity_id")
-    return long.where("score IS NOT NULL").select(
-        "model", "user_id", "activity_id", F.row_number().over(order).alias("rank")
-    )
+    ranked = scored.withColumn("rank", F.row_number().over(order))
+    return ranked.where(F.col("rank") <= k).drop("score")
 
 
 def list_hits(lists: DataFrame, relevant: DataFrame) -> DataFrame:
@@ -41,17 +58,25 @@ def list_hits(lists: DataFrame, relevant: DataFrame) -> DataFrame:
     lists
         model, user_id, activity_id, ``rank`` from 1.
     relevant
-        (user_id, activity_id): what was answered, among what could be recommended.
+        (user_id, activity_id): what was answered, among what could be recommended. With
+        ``expected``, the rank that an obvious order gives it (NULL: none), surprises can be told.
 
     Returns
     -------
     DataFrame
         For each model and each user who has something relevant: ``ranks`` of the list, ``hits``,
-        the ranks of what is relevant, both ascending, and ``relevant``, how many there are. A user
-        without a list has empty arrays.
+        the ranks of what is relevant, both ascending, and ``relevant``, how many there are; where
+        it is known ``expected``, the other rank of each hit. A user without a list has empty
+        arrays.
     """
     models = lists.select("model").distinct()
-    wanted = relevant.groupBy("user_id").agg(F.collect_set("activity_id").alias("_wanted"))
+    told = "expected" in relevant.columns
+    other = F.coalesce("expected", F.lit(_NEVER)) if told else F.lit(_NEVER)
+    wanted = (
+        relevant.select("user_id", F.struct("activity_id", other.alias("expected")).alias("_one"))
+        .groupBy("user_id")
+        .agg(F.map_from_entries(F.collect_set("_one")).alias("_wanted"))
+    )
     # By the user alone: lists of all models, and what is relevant, meet without another shuffle.
     entries = F.collect_list(F.struct("rank", "activity_id")).alias("_entries")
     made = lists.repartition("user_id").groupBy("user_id", "model").agg(entries)
@@ -61,13 +86,15 @@ def list_hits(lists: DataFrame, relevant: DataFrame) -> DataFrame:
         .join(made, on=["user_id", "model"], how="left")
         .withColumn("_entries", F.coalesce(F.sort_array("_entries"), none))
     )
-    found = F.filter("_entries", lambda entry: F.array_contains("_wanted", entry["activity_id"]))
+    found = F.filter("_entries", lambda entry: F.map_contains_key("_wanted", entry["activity_id"]))
+    expected = F.transform(found, lambda entry: F.col("_wanted")[entry["activity_id"]])
     return rows.select(
         "model",
         "user_id",
         F.col("_entries.rank").alias("ranks"),
         found["rank"].alias("hits"),
         F.size("_wanted").alias("relevant"),
+        *([expected.alias("expected")] if told else []),
     )
 
 
@@ -77,7 +104,9 @@ def list_draws(hits: DataFrame, ks: Sequence[int], bootstrap: Bootstrap) -> Data
     For binary relevance, R relevant activities and hits at ranks r <= k: ``precision`` hits / k,
     ``recall`` hits / R, ``hit_rate`` whether there is one, ``mrr`` 1 / first rank, ``map`` the mean
     over R of the precision at each hit, ``ndcg`` Σ 1 / log2(1 + r) divided by that of the best
-    list (Järvelin and Kekäläinen 2002). A user without a list counts as 0.
+    list (Järvelin and Kekäläinen 2002). Where ``hits`` has ``expected``, also ``serendipity``: hits
+    that are not among the first k of the obvious order / k (Ge, Delgado-Battenfeld and Jannach
+    2010, with that order as the primitive method). A user without a list counts as 0.
 
     Parameters
     ----------
@@ -91,7 +120,10 @@ def list_draws(hits: DataFrame, ks: Sequence[int], bootstrap: Bootstrap) -> Data
     """
     ratios: dict[str, Ratio] = {}
     for k in ks:
-        for name, value in _at(k).items():
+        values = _at(k)
+        if "expected" in hits.columns:
+            values["serendipity"] = _serendipity(k)
+        for name, value in values.items():
             ratios[f"{name}@{k}"] = (value, F.lit(1.0))
     return ratio_draws(hits, ratios, bootstrap)
 
@@ -117,6 +149,12 @@ def _at(k: int) -> dict[str, Column]:
         "map": F.aggregate(precisions, nothing, lambda sum, value: sum + value) / relevant,
         "ndcg": gain / best,
     }
+
+
+def _serendipity(k: int) -> Column:
+    both = F.arrays_zip("hits", "expected")
+    found = F.filter(both, lambda hit: (hit["hits"] <= k) & (hit["expected"] > k))
+    return F.size(found) / k
 
 
 def list_counts(hits: DataFrame, ks: Sequence[int]) -> DataFrame:

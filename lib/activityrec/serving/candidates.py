@@ -60,11 +60,13 @@ class Serving:
     segments: DataFrame | None = None
     ordered_by: str = "probability"
 
-    def only(self, users: DataFrame) -> "Serving":
-        """For these (user_id) alone, with every live activity as a candidate."""
+    def only(self, users: DataFrame, every_activity: bool = True) -> "Serving":
+        """For these (user_id) alone, with every live activity as a candidate, or with as many as
+        the configuration says."""
         mine = self.users.join(users, on="user_id", how="left_semi")
         population = mine.select("snapshot_date", "user_id")
-        recommend = self.config.recommend.model_copy(update={"candidates": 2**31})
+        limit = 2**31 if every_activity else self.config.recommend.candidates
+        recommend = self.config.recommend.model_copy(update={"candidates": limit})
         return replace(
             self,
             config=self.config.model_copy(update={"recommend": recommend}),

@@ -30,7 +30,7 @@ METRICS = Table(
         _MODEL,
         Column("metric", "STRING", "name of the metric", True, stats=True),
         _POPULATION,
-        Column("k", "INT", "length of the list that it looks at; NULL: none"),
+        Column("k", "INT", "length of the list that it looks at; NULL: none, or all of it"),
         *_SLICE,
         Column("value", "DOUBLE", "its value; NULL: not defined, as without positives"),
         *_INTERVAL,
@@ -38,8 +38,8 @@ METRICS = Table(
                "leaves out 0; NULL: no part, or no interval"),
         Column("rows", "BIGINT", "exposures, or list rows, that it was computed from", True),
         Column("positives", "BIGINT", "answered ones among them", True),
-        Column("groups", "BIGINT", "users or activities averaged over; users of a part; NULL: "
-               "pooled"),
+        Column("groups", "BIGINT", "users or activities averaged over; users of a part; of "
+               "users_without_relevant these users; NULL: pooled"),
     ),
     key=("run_id", "model", "metric", "population", "k", "slice", "slice_value"),
     cluster_by=("run_id",),
