@@ -5,6 +5,7 @@ from pyspark.sql import DataFrame
 
 from activityrec.errors import ContractError, StateError
 from activityrec.evaluation.off_policy_sums import FAULTS, OffPolicyOptions, Sums, add_up
+from activityrec.features.affinity import Floats
 
 SCHEMA = (
     "estimator STRING, value DOUBLE, low DOUBLE, high DOUBLE, rows BIGINT, "
@@ -44,7 +45,8 @@ def off_policy_estimates(log: DataFrame, options: OffPolicyOptions = DEFAULTS) -
     DataFrame
         One row for each estimator, those with a reward model only where there are predictions:
         ``value`` and the 95 % percentile interval ``low`` to ``high``, which takes the reward
-        model as given. The same in every row: ``rows``, ``effective_sample_size`` (Σ w)² / Σ w²
+        model as given; NULL without replicates, and where they are all the same, as when no row
+        that carries weight has a reward. The same in every row: ``rows``, ``effective_sample_size`` (Σ w)² / Σ w²
         and ``mean_weight`` (near 1 if the log supports the policy), both after clipping,
         ``largest_weight`` before it, ``clipped`` (share of rows), ``unsupported`` (mean of
         ``unsupported_mass``, NULL without that column).
@@ -63,12 +65,20 @@ def off_policy_estimates(log: DataFrame, options: OffPolicyOptions = DEFAULTS) -
     _check_rows(sums)
     diagnostics = _diagnostics(sums, "unsupported_mass" in log.columns)
     _check_support(diagnostics, options)
-    rows = []
-    for name, values in _estimates(sums).items():
-        low, high = np.nanpercentile(values[1:], [2.5, 97.5])
-        found = {"estimator": name, "value": values[0], "low": low, "high": high}
-        rows.append(tuple((found | diagnostics).values()))
+    rows = [
+        (name, values[0], *_interval(values[1:]), *diagnostics.values())
+        for name, values in _estimates(sums).items()
+    ]
     return log.sparkSession.createDataFrame([_plain(row) for row in rows], SCHEMA)
+
+
+def _interval(replicates: Floats) -> tuple[float | None, float | None]:
+    """None where all replicates are the same: they do not vary with what nobody answered."""
+    known = replicates[~np.isnan(replicates)]
+    if not len(known) or known.min() == known.max():
+        return None, None
+    low, high = np.percentile(known, [2.5, 97.5])
+    return low, high
 
 
 def _check_rows(sums: Sums) -> None:
