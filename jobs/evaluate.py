@@ -18,6 +18,7 @@ from activityrec.evaluation.exposures import scored_exposures
 from activityrec.evaluation.findings import Findings, joined, of_exposures, shaped
 from activityrec.evaluation.lists import list_counts, list_draws, list_hits, ranked_by
 from activityrec.evaluation.metrics import long_scores
+from activityrec.evaluation.policy_values import policy_values
 from activityrec.features.history import last_day, read_history
 from activityrec.features.outcomes import responses_of
 from activityrec.job import Job, main
@@ -66,6 +67,8 @@ def run(job: Job) -> dict[str, int]:
     written["comparisons"] = lakehouse.replace(tables.COMPARISONS, pairs.withColumns(marks), where)
     points = large_counts(found.curves, ["rows", "positives"], group_size(config))
     written["curves"] = lakehouse.replace(tables.CURVES, points.withColumns(marks), where)
+    values = policy_values(serving, full, exposures).withColumns(marks)
+    written["policy_values"] = lakehouse.replace(tables.POLICY_VALUES, values, where)
 
     with job.tracking.run(
         f"{job.run_id} evaluation", job.as_of, {"model": str(champion)}, lakehouse.reads

@@ -16,6 +16,7 @@ from activityrec.config_ingest import (
     SourceConfig,
     SourcesConfig,
 )
+from activityrec.config_off_policy import OffPolicyConfig
 from activityrec.config_ranker import RankerConfig
 from activityrec.config_retrieval import (
     AlsConfig,
@@ -47,6 +48,7 @@ __all__ = [
     "ItemKnnConfig",
     "LakehouseConfig",
     "MaintainConfig",
+    "OffPolicyConfig",
     "PopularityConfig",
     "PrivacyConfig",
     "ProtectionConfig",
@@ -146,6 +148,7 @@ class EvaluateConfig(Section):
     seed: int = 17
     slices: list[Name] | None = None
     min_slice_users: Annotated[int, Field(ge=1)] = 30
+    off_policy: OffPolicyConfig = OffPolicyConfig()
 
 
 class Config(Section):
