@@ -18,6 +18,7 @@ from activityrec.evaluation.findings import Findings, joined, of_exposures, only
 from activityrec.evaluation.input_checks import input_checks
 from activityrec.evaluation.list_findings import of_lists
 from activityrec.evaluation.metrics import long_scores
+from activityrec.evaluation.policy_values import policy_values
 from activityrec.features.history import last_day, read_history
 from activityrec.job import Job, main
 from activityrec.ranking.importance import importances
@@ -58,6 +59,7 @@ def run(job: Job) -> dict[str, int]:
         ]
     )
     written |= write_findings(job, found)
+    written |= write(job, {tables.POLICY_VALUES: policy_values(serving, full, rows)})
     log_metrics(job, model)
     job.tracking.tag_version(model, evaluated_tags(job, rival.reason))
     return written

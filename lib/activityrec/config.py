@@ -16,6 +16,7 @@ from activityrec.config_ingest import (
     SourceConfig,
     SourcesConfig,
 )
+from activityrec.config_off_policy import OffPolicyConfig
 from activityrec.config_promote import PromoteConfig
 from activityrec.config_ranker import RankerConfig
 from activityrec.config_retrieval import (
@@ -48,6 +49,7 @@ __all__ = [
     "ItemKnnConfig",
     "LakehouseConfig",
     "MaintainConfig",
+    "OffPolicyConfig",
     "PopularityConfig",
     "PrivacyConfig",
     "PromoteConfig",
@@ -154,6 +156,7 @@ class EvaluateConfig(Section):
     audience: list[Annotated[int, Field(ge=1)]] = [100]
     report_folder: str | None = None
     list_users: Annotated[int, Field(ge=1)] = 100_000
+    off_policy: OffPolicyConfig = OffPolicyConfig()
 
 
 class Config(Section):

@@ -22,6 +22,7 @@ from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.evaluation.list_findings import scores_under_test
 from activityrec.evaluation.lists import best_first
+from activityrec.evaluation.policy_values import recommended_lists
 from activityrec.job import Job, open_job, run_stages
 from activityrec.serving import lookup
 from activityrec.serving.candidates import scored_candidates, sides
@@ -290,3 +291,29 @@ def test_a_stage_that_fails_leaves_its_tables_as_they_were(planted_run: Job) -> 
         run_stages(job, [("fail", fail)])
     fresh = open_job(planted_run.spark, planted_run.config, AS_OF)
     assert sorted(rows_of(fresh, "recommendations").collect()) == sorted(before)
+
+
+def test_campaigns_of_one_day_each_leave_policies_no_choice(planted_run: Job) -> None:
+    """And the responses of the log are those of its exposures whose windows have closed."""
+    found = {
+        (row["policy"], row["estimator"]): row
+        for row in rows_of(planted_run, "policy_values").collect()
+    }
+    assert set(found) == {("logging", "on_policy"), ("recommended", "all"), ("popularity", "all")}
+    scored = rows_of(planted_run, "scored_exposures")
+    closed = scored.where("NOT censored").agg(F.avg("label"), F.count("*")).first()
+    assert closed is not None
+    logging = found.pop(("logging", "on_policy"))
+    assert (logging["value"], logging["rows"]) == (pytest.approx(closed[0]), closed[1])
+    assert all("there was no choice" in row["refusal"] for row in found.values())
+
+
+def test_lists_to_their_ends_begin_as_those_of_production(planted_run: Job) -> None:
+    job = open_job(planted_run.spark, planted_run.config, AS_OF)
+    serving, _ = load_serving(job)
+    users = planted_run.spark.createDataFrame([("u1",), ("u2",)], "user_id STRING")
+    made = rows_of(planted_run, "recommendations").join(users, on="user_id", how="left_semi")
+    again = recommended_lists(serving, users)
+    key = ["user_id", "activity_id", "rank"]
+    first = again.where(f"rank <= {job.config.recommend.k}").select(*key)
+    assertDataFrameEqual(first, made.select(*key))

@@ -5,6 +5,7 @@ from pyspark.sql import DataFrame
 
 from activityrec.errors import ContractError, StateError
 from activityrec.evaluation.off_policy_sums import FAULTS, OffPolicyOptions, Sums, add_up
+from activityrec.features.affinity import Floats
 
 SCHEMA = (
     "estimator STRING, value DOUBLE, low DOUBLE, high DOUBLE, rows BIGINT, "
@@ -44,10 +45,11 @@ def off_policy_estimates(log: DataFrame, options: OffPolicyOptions = DEFAULTS) -
     DataFrame
         One row for each estimator, those with a reward model only where there are predictions:
         ``value`` and the 95 % percentile interval ``low`` to ``high``, which takes the reward
-        model as given. The same in every row: ``rows``, ``effective_sample_size`` (Σ w)² / Σ w²
-        and ``mean_weight`` (near 1 if the log supports the policy), both after clipping,
-        ``largest_weight`` before it, ``clipped`` (share of rows), ``unsupported`` (mean of
-        ``unsupported_mass``, NULL without that column).
+        model as given; NULL without replicates, and where they are all the same, as when no row
+        that carries weight has a reward. The same in every row: ``rows``,
+        ``effective_sample_size`` (Σ w)² / Σ w² and ``mean_weight`` (near 1 if the log supports the
+        policy), both after clipping, ``largest_weight`` before it, ``clipped`` (share of rows),
+        ``unsupported`` (mean of ``unsupported_mass``, NULL without that column).
 
     Raises
     ------
@@ -55,7 +57,8 @@ def off_policy_estimates(log: DataFrame, options: OffPolicyOptions = DEFAULTS) -
         A column is missing, or rows have values that cannot be.
     StateError
         The log has no rows, or cannot say what the policy is worth: too much of its probability
-        is on actions that the log never takes, or too few rows carry the weight.
+        is on actions that the log never takes, too few rows carry the weight, or the weights are
+        clearly not 1 on average.
     """
     if missing := [name for name in NEEDED if name not in log.columns]:
         raise ContractError(f"log for off-policy estimates: no columns {missing}")
@@ -63,12 +66,21 @@ def off_policy_estimates(log: DataFrame, options: OffPolicyOptions = DEFAULTS) -
     _check_rows(sums)
     diagnostics = _diagnostics(sums, "unsupported_mass" in log.columns)
     _check_support(diagnostics, options)
-    rows = []
-    for name, values in _estimates(sums).items():
-        low, high = np.nanpercentile(values[1:], [2.5, 97.5])
-        found = {"estimator": name, "value": values[0], "low": low, "high": high}
-        rows.append(tuple((found | diagnostics).values()))
+    _check_weights(sums, options)
+    rows = [
+        (name, values[0], *_interval(values[1:]), *diagnostics.values())
+        for name, values in _estimates(sums).items()
+    ]
     return log.sparkSession.createDataFrame([_plain(row) for row in rows], SCHEMA)
+
+
+def _interval(replicates: Floats) -> tuple[float | None, float | None]:
+    """None where all replicates are the same: they do not vary with what nobody answered."""
+    known = replicates[~np.isnan(replicates)]
+    if not len(known) or known.min() == known.max():
+        return None, None
+    low, high = np.percentile(known, [2.5, 97.5])
+    return low, high
 
 
 def _check_rows(sums: Sums) -> None:
@@ -116,6 +128,21 @@ def _check_support(found: dict[str, float | int | None], options: OffPolicyOptio
             f"no off-policy estimate: the {found['rows']:,} rows of the log are worth "
             f"{effective:.1f} (limit: {options.min_effective_rows:g}): the evaluated policy "
             "rarely chooses what was logged. Take a longer log, or a policy nearer to its own"
+        )
+
+
+def _check_weights(sums: Sums, options: OffPolicyOptions) -> None:
+    """Over all that the log could have chosen the weights are 1 in expectation."""
+    with np.errstate(all="ignore"):
+        means = sums["raw_weight"] / sums["rows"]
+    low, high = _interval(means[1:])
+    if options.weight_tolerance is None or low is None or high is None:
+        return
+    if high < 1 - options.weight_tolerance or low > 1 + options.weight_tolerance:
+        raise StateError(
+            f"no off-policy estimate: the weights are {means[0]:.2f} on average ({low:.2f} to "
+            f"{high:.2f}), not 1: the log lacks choices that the evaluated policy would have made, "
+            "or its propensities are not those of its choices"
         )
 
 

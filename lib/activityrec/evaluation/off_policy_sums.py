@@ -26,8 +26,8 @@ FAULTS = {
     "faulty_mass": "an unsupported_mass that is NULL or outside [0, 1]",
 }
 SUMS = (
-    "rows", "weight", "squared_weight", "weighted_reward", "expected", "residual", "switched",
-    "shrunk", "clipped", "unsupported", "unpredicted", *FAULTS,
+    "rows", "raw_weight", "weight", "squared_weight", "weighted_reward", "expected", "residual",
+    "switched", "shrunk", "clipped", "unsupported", "unpredicted", *FAULTS,
 )  # fmt: skip
 ROUNDING = 1e-9
 """How far above 1 a probability may be that was added up in floating point."""
@@ -51,6 +51,9 @@ class OffPolicyOptions:
         Largest mean of ``unsupported_mass`` that is not refused.
     min_effective_rows
         Least effective sample size that is not refused.
+    weight_tolerance
+        How far from 1 the interval of the mean weight, before clipping, may begin or end without
+        a refusal; None: any distance.
     """
 
     clip: float | None = None
@@ -60,6 +63,7 @@ class OffPolicyOptions:
     seed: int = 17
     unsupported_limit: float = 0.01
     min_effective_rows: float = 30.0
+    weight_tolerance: float | None = None
 
 
 def add_up(log: DataFrame, options: OffPolicyOptions) -> Sums:
@@ -111,6 +115,7 @@ def _terms(rows: pa.RecordBatch, options: OffPolicyOptions) -> tuple[Floats, flo
         residual = reward - predicted
         terms = {
             "rows": np.ones(len(raw)),
+            "raw_weight": raw,
             "weight": weight,
             "squared_weight": weight**2,
             "weighted_reward": weight * reward,

@@ -4,21 +4,21 @@ A logistic regression on categorical context and the action. There are few actio
 the predictions of all of them from the coefficients, and no user × action pair is a row.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
-from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
+from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.linalg import Vector, Vectors
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StructField, StructType
 
 from activityrec.errors import ContractError, StateError
-from activityrec.features.affinity import Floats, Ints
+from activityrec.evaluation.cross_fitting import blocks_of, fold_of, numbers, one_hot
+from activityrec.features.affinity import Floats
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -64,7 +64,7 @@ class RewardModel:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class FittedRewards:
     """Coefficients, for every worker: by slot and fold, then category, and action."""
 
     slots: list[str]
@@ -99,25 +99,18 @@ def cross_fitted(log: DataFrame, model: RewardModel) -> DataFrame:
     StateError
         The log has no rows, or a fold of a slot leaves none to fit on.
     """
-    fold = F.pmod(F.xxhash64(*model.key, F.lit(model.seed)), F.lit(model.folds)).cast("int")
-    folded = log.withColumn("fold", fold)
-    schema = StructType([
-        *folded.schema.fields, *[StructField(n, DoubleType()) for n in ("predicted", "expected")]
-    ])  # fmt: skip
-    return folded.mapInArrow(_mapper(_fit(folded, model), model), schema)
+    return predicted_rewards(log, model, fit_rewards(log, model))
 
 
-def _fit(folded: DataFrame, model: RewardModel) -> _Fitted:
+def fit_rewards(log: DataFrame, model: RewardModel) -> FittedRewards:
+    """The models of :func:`cross_fitted`, which serve any number of policies; the log needs no
+    ``policy`` yet."""
+    folded = _folded(log, model)
     slot = (F.col(model.slot) if model.slot else F.lit("")).alias("slot")
     others = _others(folded, model)
-    indexer = StringIndexer(
-        inputCols=list(model.context),
-        outputCols=[f"_index_{name}" for name in model.context],
-        # A category of its own for NULL.
-        handleInvalid="keep",
-    ).fit(folded)
+    encoded, categories = one_hot(folded, model.context)
     examples = (
-        _features(indexer.transform(folded), model)
+        _features(encoded, model)
         .select(slot, "fold", F.col("reward").cast("double").alias("reward"), "features")
         .persist()
     )
@@ -135,20 +128,34 @@ def _fit(folded: DataFrame, model: RewardModel) -> _Fitted:
         fits.append(regression.fit(examples.where(mine)))
     examples.unpersist()
     slots = sorted({name for name, _ in others})
-    return _fitted(fits, slots, [list(labels) for labels in indexer.labelsArray], model)
+    return _fitted(fits, slots, categories, model)
+
+
+def predicted_rewards(log: DataFrame, model: RewardModel, fitted: FittedRewards) -> DataFrame:
+    """As :func:`cross_fitted` gives it, by models that are there."""
+    folded = _folded(log, model)
+    schema = StructType([
+        *folded.schema.fields, *[StructField(n, DoubleType()) for n in ("predicted", "expected")]
+    ])  # fmt: skip
+    return folded.mapInArrow(_mapper(fitted, model), schema)
+
+
+def _folded(log: DataFrame, model: RewardModel) -> DataFrame:
+    return log.withColumn("fold", fold_of(model.key, model.folds, model.seed))
 
 
 def _others(folded: DataFrame, model: RewardModel) -> dict[tuple[str, int], int]:
     """Slot and fold, in order, to the rows of the slot in other folds. Refuses what cannot be
     fitted."""
     slot = (F.col(model.slot) if model.slot else F.lit("")).alias("slot")
-    size = F.coalesce(F.size("policy"), F.lit(-1))
     faults = {
         "a reward other than 0 and 1": ~F.col("reward").isin(0, 1),
         "an action that the model does not have": ~F.col(model.action).isin(list(model.actions)),
-        f"no policy of {len(model.actions)} actions": size != len(model.actions),
         "no slot": slot.isNull(),
     }
+    if "policy" in folded.columns:
+        size = F.coalesce(F.size("policy"), F.lit(-1))
+        faults[f"no policy of {len(model.actions)} actions"] = size != len(model.actions)
     wrong = [F.count_if(F.coalesce(c, F.lit(True))).alias(text) for text, c in faults.items()]
     found = folded.groupBy(slot, "fold").agg(F.count("*").alias("rows"), *wrong).collect()
     if not found:
@@ -168,18 +175,14 @@ def _others(folded: DataFrame, model: RewardModel) -> dict[tuple[str, int], int]
     return others
 
 
-def _features(indexed: DataFrame, model: RewardModel) -> DataFrame:
+def _features(encoded: DataFrame, model: RewardModel) -> DataFrame:
     """With ``features``: the categories one-hot, and what describes the action."""
-    hot = [f"_hot_{name}" for name in model.context]
-    encoder = OneHotEncoder(
-        inputCols=[f"_index_{name}" for name in model.context], outputCols=hot, dropLast=False
-    )
-    encoded = encoder.fit(indexed).transform(indexed)
     sides = [
         (action, _sparse(row)) for action, row in zip(model.actions, model.places, strict=True)
     ]
-    side = indexed.sparkSession.createDataFrame(sides, [model.action, "_places"])
+    side = encoded.sparkSession.createDataFrame(sides, [model.action, "_places"])
     joined = encoded.join(F.broadcast(side), on=model.action, how="inner")
+    hot = [f"_hot_{name}" for name in model.context]
     return VectorAssembler(inputCols=[*hot, "_places"], outputCol="features").transform(joined)
 
 
@@ -193,13 +196,11 @@ def _fitted(
     slots: list[str],
     categories: list[list[str]],
     model: RewardModel,
-) -> _Fitted:
+) -> FittedRewards:
     shape = (len(slots), model.folds, -1)
     weights = np.array([fit.coefficients.toArray() for fit in fits])
-    # One more place for what is no category.
-    ends = np.cumsum([len(labels) + 1 for labels in categories])
-    *context, places = np.split(weights, ends, axis=1)
-    return _Fitted(
+    *context, places = blocks_of(weights, categories)
+    return FittedRewards(
         slots=slots,
         categories=categories,
         intercept=np.array([fit.intercept for fit in fits]).reshape(shape[:2]),
@@ -208,13 +209,13 @@ def _fitted(
     )
 
 
-def _mapper(fitted: _Fitted, model: RewardModel) -> Callable[[Batches], Batches]:
+def _mapper(fitted: FittedRewards, model: RewardModel) -> Callable[[Batches], Batches]:
     def predict(batches: Batches) -> Batches:
         for batch in batches:
             probabilities = _probabilities(batch, fitted, model)
             policy = batch.column("policy").flatten().to_numpy(zero_copy_only=False)
             expected = (probabilities * policy.reshape(probabilities.shape)).sum(axis=1)
-            action = _numbers(batch.column(model.action), model.actions)
+            action = numbers(batch.column(model.action), model.actions)
             predicted = probabilities[np.arange(len(action)), action]
             yield pa.RecordBatch.from_arrays(
                 [*batch.columns, pa.array(predicted), pa.array(expected)],
@@ -224,23 +225,16 @@ def _mapper(fitted: _Fitted, model: RewardModel) -> Callable[[Batches], Batches]
     return predict
 
 
-def _probabilities(batch: pa.RecordBatch, fitted: _Fitted, model: RewardModel) -> Floats:
+def _probabilities(batch: pa.RecordBatch, fitted: FittedRewards, model: RewardModel) -> Floats:
     """(rows, actions): of a reward, by the model of the row's slot that did not see its fold."""
     fold = batch.column("fold").to_numpy()
     slot = np.zeros_like(fold)
     if model.slot:
-        slot = _numbers(batch.column(model.slot), fitted.slots)
+        slot = numbers(batch.column(model.slot), fitted.slots)
     logit = fitted.intercept[slot, fold]
     for name, labels, weights in zip(model.context, fitted.categories, fitted.context, strict=True):
-        logit = logit + weights[slot, fold, _numbers(batch.column(name), labels)]
+        logit = logit + weights[slot, fold, numbers(batch.column(name), labels)]
     # Where all rewards are equal the intercept is infinite.
     with np.errstate(over="ignore"):
         found: Floats = 1 / (1 + np.exp(-(logit[:, None] + fitted.action[slot, fold])))
     return found
-
-
-def _numbers(column: pa.Array, names: Sequence[str]) -> Ints:
-    """Place of each value in ``names``; their number for one that is not there."""
-    found = pc.index_in(column, value_set=pa.array(names, pa.string()))
-    numbers: Ints = found.fill_null(len(names)).to_numpy(zero_copy_only=False).astype(np.int64)
-    return numbers

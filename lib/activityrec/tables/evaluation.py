@@ -119,7 +119,8 @@ INPUT_CHECKS = Table(
 POLICY_VALUES = Table(
     "serving",
     "policy_values",
-    "Responses per exposure that policies would have had, estimated from the log.",
+    "Responses per exposure that policies would have had, estimated from the exposures after "
+    "as_of.",
     (
         RUN_ID,
         AS_OF,
@@ -136,7 +137,8 @@ POLICY_VALUES = Table(
         probability("clipped", "share of exposures whose weight was clipped"),
         probability("unsupported", "probability of the policy on activities that the log never "
                     "shows; NULL: not known"),
-        Column("propensities", "STRING", "logged, or estimated by a model", True),
+        Column("propensities", "STRING", "logged; estimated, by a model; none: the estimate needs "
+               "none", True),
         Column("refusal", "STRING", "why there is no estimate; NULL: there is one"),
     ),
     key=("run_id", "policy", "estimator"),
