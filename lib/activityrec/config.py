@@ -18,6 +18,7 @@ from activityrec.config_ingest import (
 )
 from activityrec.config_off_policy import OffPolicyConfig
 from activityrec.config_promote import PromoteConfig
+from activityrec.config_publish import PublishConfig
 from activityrec.config_ranker import RankerConfig
 from activityrec.config_retrieval import (
     AlsConfig,
@@ -54,6 +55,7 @@ __all__ = [
     "PrivacyConfig",
     "PromoteConfig",
     "ProtectionConfig",
+    "PublishConfig",
     "RangeConfig",
     "RankerConfig",
     "RecommendConfig",
@@ -178,6 +180,7 @@ class Config(Section):
     recommend: RecommendConfig = RecommendConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     promote: PromoteConfig = PromoteConfig()
+    publish: PublishConfig = PublishConfig()
     tune: TuneConfig = TuneConfig()
 
     @property

@@ -68,7 +68,7 @@ def tables_page() -> str:
     ]
     for table in all_tables(_ANY_DATA_SET):
         lines += _table(table)
-    lines += ["## Views of the current publication", ""]
+    lines += ["## Views of publications", ""]
     lines += [f"- `{name}`: `{_sql(query)}`" for name, query in VIEWS.items()]
     return "\n".join(lines) + "\n"
 

@@ -197,7 +197,7 @@ class Lakehouse(Upkeep):
         for statement in statements:
             self.spark.sql(statement)
         script = ";\n".join(statements) + ";\n"
-        self.files.write_text(f"{self.root}/views.sql", script)
+        self.files.replace_text(f"{self.root}/views.sql", script)
 
     def register(self, tables: list[Table]) -> None:
         """Give the tables their short names in this session, as temporary views."""

@@ -59,8 +59,15 @@ class Upkeep(DeltaTables):
 
         :meth:`all_or_nothing` does not bring them back.
         """
+        return self.delete_where(table, f"{column} < DATE'{day}'")
+
+    def delete_where(self, table: Table, condition: str) -> int:
+        """Delete the rows that meet a condition, which is about no user; their number.
+
+        :meth:`all_or_nothing` does not bring them back.
+        """
         self._verify(table)
-        delete = f"DELETE FROM {self.identifier(table)} WHERE {column} < DATE'{day}'"
+        delete = f"DELETE FROM {self.identifier(table)} WHERE {condition}"
         return self._change(table, lambda: self.spark.sql(delete), "numDeletedRows")
 
     def optimize(self, table: Table) -> None:

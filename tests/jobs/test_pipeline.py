@@ -224,7 +224,9 @@ def of_the_data(job: Job, name: str) -> DataFrame:
     apart = ["published_ts", "champion"]
     if name in ("recommendations", "audiences", "publications"):
         apart.append("model")
-    return rows.drop(*apart)
+    rows = rows.drop(*apart)
+    # Published again with another version of the model, it has a row more.
+    return rows.distinct() if name == "publications" else rows
 
 
 def test_a_slice_is_shown_with_its_size_and_whether_it_differs(planted_run: Job) -> None:
@@ -256,7 +258,7 @@ def test_a_stage_run_twice_gives_the_same_tables(planted_run: Job) -> None:
     """Of ingestion tests/jobs/test_errors.py asks the same."""
     made = [t for t in tables.all_tables(planted_run.config) if t.schema != "clean"]
     # What is of the runs and not of the data, and what is not configured.
-    unwanted = (tables.PROGRESS, tables.USER_SEGMENTS, tables.PROMOTIONS)
+    unwanted = (tables.PROGRESS, tables.USER_SEGMENTS, tables.PROMOTIONS, tables.AUDITS)
     names = [t.name for t in made if t not in unwanted]
     before = {name: of_the_data(planted_run, name).collect() for name in names}
     again = open_job(planted_run.spark, planted_run.config, AS_OF)

@@ -1,94 +1,169 @@
-"""The audit of a run, and the one row that makes it the current one for readers."""
+"""The one row that makes a run the current one for readers, and how it comes about."""
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta, timezone
 
-from pyspark.sql import DataFrame, Row
+from delta.exceptions import (
+    ConcurrentAppendException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+    MetadataChangedException,
+    ProtocolChangedException,
+)
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from activityrec import tables
+from activityrec.config import Config
 from activityrec.errors import StateError
+from activityrec.evaluation.gate import Check
 from activityrec.ingest.horizon import live_activities
-from activityrec.lakehouse import Lakehouse
+from activityrec.lakehouse import Lakehouse, Once
+from activityrec.serving.audit import Audit, Audited, audit
 
 COUNTS = ("users", "recommendations", "audiences")
+_LOST = (
+    ConcurrentAppendException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+    MetadataChangedException,
+    ProtocolChangedException,
+)
 
 
-def publish(
-    lakehouse: Lakehouse, run_id: str, as_of: date, planning_days: int, now: datetime
-) -> bool:
-    """Audit the rows of a run and append its row to ``serving.publications``.
+def publish(lakehouse: Lakehouse, run_id: str, as_of: date, config: Config, now: datetime) -> bool:
+    """Audit the rows of a run, keep what was found, and append to ``serving.publications``.
 
     Returns
     -------
     bool
-        False where the run is the current publication already, as it is: nothing is written
-        then. If it was made again since, its row is replaced.
+        False where the run is the current publication already, as it is: no row is added then.
+        If it was made again since, it is published again.
 
     Raises
     ------
     StateError
-        The audit failed: the message names every rule and how many rows broke it. Readers
-        keep the publication that they had.
+        The audit failed: the message has every check that did, and ``serving.audits`` has all.
+        Or another publication came first. Readers keep the publication that they had.
     """
-    mine = f"run_id = '{run_id}'"
-    lists = lakehouse.read(tables.RECOMMENDATIONS).where(mine)
-    audience = lakehouse.read(tables.AUDIENCES).where(mine)
-    live = live_activities(lakehouse.read(tables.ACTIVITIES), as_of, planning_days)
-    faults = audit(lists, audience, live)
-    if faults:
-        found = "; ".join(f"{rule}: {count:,}" for rule, count in faults.items())
-        raise StateError(f"run {run_id} failed its audit and is not published: {found}")
-    row = lists.agg(
-        F.lit(run_id).alias("run_id"),
-        F.lit(as_of).alias("as_of"),
-        F.lit(now).alias("published_ts"),
-        F.max("model").alias("model"),
-        F.count_distinct("user_id").alias("users"),
-        F.count("*").alias("recommendations"),
-    ).withColumn("audiences", F.lit(audience.count()))
     latest = latest_publication(lakehouse)
-    if latest is None or latest["run_id"] != run_id:
-        lakehouse.append(tables.PUBLICATIONS, row)
-        return True
-    # The run was made again after it had been published: its row says what readers see now.
-    made = row.first()
-    assert made is not None
-    changed = any(made[name] != latest[name] for name in ("model", *COUNTS))
-    if changed:
-        lakehouse.replace(tables.PUBLICATIONS, row, f"run_id = '{run_id}'")
-    return changed
+    found = audit_run(lakehouse, run_id, as_of, config)
+    record(lakehouse, run_id, as_of, now, found.checks)
+    if found.failed:
+        reasons = "; ".join(f"{check.name}: {check.reason}" for check in found.failed)
+        raise StateError(f"run {run_id} failed its audit and is not published: {reasons}")
+    lists = lakehouse.read(tables.RECOMMENDATIONS).where(F.col("run_id") == run_id)
+    model = lists.agg(F.max("model")).first()
+    assert model is not None
+    row = (run_id, as_of, now, model[0], found.users, found.recommendations, found.audiences)
+    if latest is not None and latest["run_id"] == run_id:
+        same = all(latest[name] == getattr(found, name) for name in COUNTS)
+        if same and latest["model"] == model[0]:
+            return False
+    commit(lakehouse, row, latest)
+    return True
 
 
-def audit(lists: DataFrame, audience: DataFrame, live: DataFrame) -> dict[str, int]:
-    """The rules of a publication that the rows of one run break, with the number of rows.
-
-    Ranges and missing values are the contracts' business: no such row can be written.
-    """
-    live_ids = live.select("activity_id")
-    counts = {
-        "no recommendations": int(lists.isEmpty()),
-        "no audiences": int(audience.isEmpty()),
-        "users whose list has gaps or repeats": _disordered(lists, "user_id", "activity_id"),
-        "audiences with gaps or repeats": _disordered(audience, "activity_id", "user_id"),
-        "recommendations of activities that are not live": lists.join(
-            live_ids, on="activity_id", how="left_anti"
-        ).count(),
-        "audiences of activities that are not live": audience.join(
-            live_ids, on="activity_id", how="left_anti"
-        ).count(),
-    }
-    return {rule: count for rule, count in counts.items() if count}
-
-
-def _disordered(rows: DataFrame, group: str, member: str) -> int:
-    """How many lists do not hold distinct members at the ranks 1, 2, 3, ..."""
-    by_group = rows.groupBy(group).agg(
-        F.count("*").alias("rows"),
-        F.max("rank").alias("last"),
-        F.count_distinct("rank").alias("ranks"),
-        F.count_distinct(member).alias("members"),
+def audit_run(lakehouse: Lakehouse, run_id: str, as_of: date, config: Config) -> Audit:
+    """What the audit says of a run as it is now; nothing is written."""
+    latest, lists = latest_publication(lakehouse), lakehouse.read(tables.RECOMMENDATIONS)
+    other = latest is not None and latest["run_id"] != run_id
+    planning_days = config.recommend.planning_days
+    rows = Audited(
+        lists.where(F.col("run_id") == run_id),
+        lakehouse.read(tables.AUDIENCES).where(F.col("run_id") == run_id),
+        live_activities(lakehouse.read(tables.ACTIVITIES), as_of, planning_days),
+        lakehouse.read(tables.USERS),
+        lists.where(F.col("run_id") == latest["run_id"]) if latest is not None and other else None,
     )
-    return by_group.where("rows != last OR rows != ranks OR rows != members").count()
+    return audit(rows, config.publish)
+
+
+def roll_back(lakehouse: Lakehouse, run_id: str, now: datetime) -> bool:
+    """Make a run that was published before the current one again, by one more row.
+
+    Returns
+    -------
+    bool
+        False where it is the current one.
+
+    Raises
+    ------
+    StateError
+        It was never published, its rows have expired, or another publication came first.
+    """
+    latest = latest_publication(lakehouse)
+    if latest is None:
+        raise StateError("table serving.publications is empty: there is nothing to roll back")
+    if latest["run_id"] == run_id:
+        return False
+    published = lakehouse.read(tables.PUBLICATIONS)
+    before = published.where(F.col("run_id") == run_id).orderBy(F.desc("published_ts")).first()
+    if before is None:
+        known = [row["run_id"] for row in published.orderBy(F.desc("published_ts")).take(10)]
+        shown = ", ".join(dict.fromkeys(known))
+        raise StateError(f"run {run_id} was never published; the latest that were: {shown}")
+    for table in (tables.RECOMMENDATIONS, tables.AUDIENCES):
+        if lakehouse.read(table).where(F.col("run_id") == run_id).isEmpty():
+            raise StateError(
+                f"run {run_id} has no rows in {table.full_name} any more, they have expired (see "
+                "publish.keep_runs): run recommend and publish for its date instead"
+            )
+    check = Check("rollback", True, f"rolled back from {latest['run_id']} by request")
+    record(lakehouse, run_id, before["as_of"], now, [check])
+    row = tuple(now if name == "published_ts" else before[name] for name in before.asDict())
+    commit(lakehouse, row, latest)
+    return True
+
+
+def commit(lakehouse: Lakehouse, row: tuple, seen: Row | None) -> None:
+    """Append a row of ``serving.publications`` if the latest is still the one that was ``seen``.
+
+    The row is the first with the number of the table's version: of two publishers that saw the
+    same version, Delta takes one. It is later than all before it, whatever the clock says.
+
+    Raises
+    ------
+    StateError
+        Another publication came first; this one left nothing.
+    """
+    table = tables.PUBLICATIONS
+    place = table.column_names.index("published_ts")
+    when = row[place]
+    if seen is not None:
+        last = seen["published_ts"].astimezone(timezone.utc)
+        when = max(when, last + timedelta(microseconds=1))
+    row = (*row[:place], when, *row[place + 1 :])
+    lakehouse.create(table)
+    number = lakehouse.versions.get(table.full_name, 0)
+    frame = lakehouse.spark.createDataFrame([row], table.row_type).coalesce(1)
+    try:
+        lakehouse.append(table, frame, Once("publish", number))
+    except _LOST:
+        lakehouse.versions.pop(table.full_name, None)
+    mine = (F.col("run_id") == row[0]) & (F.col("published_ts") == F.lit(when))
+    if lakehouse.read(table).where(mine).isEmpty():
+        winner = latest_publication(lakehouse)
+        name = winner["run_id"] if winner else "another"
+        raise StateError(
+            f"run {row[0]} is not published: another publisher made {name} the current one "
+            "meanwhile; look at it, then publish again"
+        )
+
+
+def record(
+    lakehouse: Lakehouse, run_id: str, as_of: date, now: datetime, checks: Sequence[Check]
+) -> None:
+    """A row of ``serving.audits`` for each check; they stay, whatever becomes of the stage."""
+    rows = [
+        (run_id, as_of, now, check.name,
+         *(None if figure is None else float(figure) for figure in (check.value, check.bound)),
+         check.passed, check.reason)
+        for check in checks
+    ]  # fmt: skip
+    frame = lakehouse.spark.createDataFrame(rows, tables.AUDITS.row_type).coalesce(1)
+    lakehouse.append(tables.AUDITS, frame)
+    lakehouse.keep()
 
 
 def latest_publication(lakehouse: Lakehouse) -> Row | None:

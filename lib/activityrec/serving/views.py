@@ -1,14 +1,31 @@
-"""The views of the current publication: what the warehouse and BI tools read."""
+"""The views of publications, the current one and earlier ones: what BI tools read."""
 
 from activityrec import tables
 from activityrec.lakehouse import Lakehouse
 
 _CURRENT = "(SELECT max_by(run_id, published_ts) FROM {publications})"
+# Each instant is between the two of exactly one publication, both ends included.
+_VALID = (
+    "SELECT *, published_ts AS valid_from, coalesce(lead(published_ts) OVER (ORDER BY published_ts)"
+    " - INTERVAL '0.000001' SECOND, TIMESTAMP '9999-12-31 00:00:00') AS valid_until "
+    "FROM {publications}"
+)
+
+
+def _published(name: str) -> str:
+    return (
+        f"SELECT t.*, p.published_ts, p.valid_from, p.valid_until FROM {{{name}}} t "
+        f"JOIN ({_VALID}) p ON t.run_id = p.run_id"
+    )
+
 
 VIEWS = {
     "current_publication": "SELECT * FROM {publications} ORDER BY published_ts DESC LIMIT 1",
     "current_recommendations": f"SELECT * FROM {{recommendations}} WHERE run_id = {_CURRENT}",
     "current_audiences": f"SELECT * FROM {{audiences}} WHERE run_id = {_CURRENT}",
+    "published_runs": _VALID,
+    "published_recommendations": _published("recommendations"),
+    "published_audiences": _published("audiences"),
     "metric_trend": (
         "SELECT as_of, run_id, model, metric, population, k, value, low, high, rows, positives, "
         "groups FROM {metrics} WHERE slice = 'all'"

@@ -48,6 +48,7 @@ from activityrec.tables.features import (
     user_activity_features,
     user_features,
 )
+from activityrec.tables.publishing import AUDITS
 from activityrec.tables.serving import (
     AUDIENCES,
     PUBLICATIONS,
@@ -55,13 +56,14 @@ from activityrec.tables.serving import (
     SCORED_EXPOSURES,
 )
 
-SERVING = (RECOMMENDATIONS, AUDIENCES, PUBLICATIONS, SCORED_EXPOSURES, *EVALUATION)
+SERVING = (RECOMMENDATIONS, AUDIENCES, PUBLICATIONS, AUDITS, SCORED_EXPOSURES, *EVALUATION)
 """The tables that analysts read."""
 
 __all__ = [
     "ACTIVITIES",
     "ACTIVITY_PRODUCTS",
     "AUDIENCES",
+    "AUDITS",
     "BATCHES",
     "CLEAN",
     "ERASURES",

@@ -1,0 +1,21 @@
+"""The contracts of what publishing leaves behind beside ``serving.publications``."""
+
+from activityrec.tables.contract import AS_OF, RUN_ID, Column, Table
+
+AUDITS = Table(
+    "serving",
+    "audits",
+    "What the audit of a run looked at before it was published, or was not.",
+    (
+        RUN_ID,
+        AS_OF,
+        Column("audited_ts", "TIMESTAMP", "when", True, stats=True),
+        Column("check_name", "STRING", "which check", True),
+        Column("value", "DOUBLE", "the figure that it looked at; NULL: there is none"),
+        Column("bound", "DOUBLE", "what it was compared with; NULL: nothing"),
+        Column("passed", "BOOLEAN", "whether it held", True),
+        Column("reason", "STRING", "the check in words, with its figures", True),
+    ),
+    key=("run_id", "audited_ts", "check_name"),
+    cluster_by=("run_id",),
+)
