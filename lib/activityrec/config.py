@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from activityrec.config_base import Days, Name, Section
+from activityrec.config_export import ExportConfig
 from activityrec.config_ingest import (
     AnomalyConfig,
     AttributeConfig,
@@ -43,6 +44,7 @@ __all__ = [
     "ContentConfig",
     "EaseConfig",
     "EvaluateConfig",
+    "ExportConfig",
     "FeaturesConfig",
     "HistoryConfig",
     "IngestConfig",
@@ -181,6 +183,7 @@ class Config(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     promote: PromoteConfig = PromoteConfig()
     publish: PublishConfig = PublishConfig()
+    export: ExportConfig = ExportConfig()
     tune: TuneConfig = TuneConfig()
 
     @property

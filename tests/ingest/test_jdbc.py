@@ -1,10 +1,6 @@
 """A table of a real PostgreSQL as a source, followed by a watermark column."""
 
-import os
-import shutil
-import socket
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,59 +10,16 @@ from activityrec import tables
 from activityrec.errors import SourceError
 from activityrec.ingest import write
 from tests.ingest.test_load import Shop, crashing
+from tests.postgres import Sql, postgres_server
 
 pytestmark = pytest.mark.slow
-Sql = Callable[[str], None]
-
-
-def postgres_folder() -> Path | None:
-    """Where Debian or the PATH has PostgreSQL's programs."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    on_path = shutil.which("initdb")
-    if on_path:
-        found.append(Path(on_path).resolve())
-    return found[-1].parent if found else None
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sql]]:
+def server() -> Iterator[tuple[str, Sql]]:
     """The JDBC address of a server of its own, on loopback, and what runs SQL on it."""
-    programs = postgres_folder()
-    if programs is None:
-        assert not os.environ.get("CI"), "CI must have PostgreSQL"
-        pytest.skip("no PostgreSQL here: install Debian's package postgresql")
-    folder = tmp_path_factory.mktemp("postgres")
-    # It does not run as root.
-    as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-    if as_user:
-        for parent in [folder, *folder.parents][: len(folder.parents) - 1]:
-            parent.chmod(parent.stat().st_mode | 0o711)
-        shutil.chown(folder, "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-
-    def call(*command: str) -> None:
-        done = subprocess.run([*as_user, *command], cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-
-    data = str(folder / "data")
-    call(str(programs / "initdb"), "-D", data, "-U", "shop", "--auth=trust", "--no-sync")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -k {folder}"
-    start = [str(programs / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", options]
-    call(*start, "start")
-
-    def sql(text: str) -> None:
-        call(
-            str(programs / "psql"),
-            *["-h", "127.0.0.1", "-p", str(port), "-U", "shop", "-d", "postgres"],
-            *["-v", "ON_ERROR_STOP=1", "-qc", text],
-        )
-
-    try:
-        yield f"jdbc:postgresql://127.0.0.1:{port}/postgres?user=shop", sql
-    finally:
-        call(str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

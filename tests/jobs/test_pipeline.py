@@ -37,7 +37,7 @@ def rows_of(job: Job, name: str) -> DataFrame:
 
 
 def test_every_stage_writes_its_tables(planted_run: Job) -> None:
-    unwanted = (tables.ERASURES, tables.USER_SEGMENTS)
+    unwanted = (tables.ERASURES, tables.USER_SEGMENTS, tables.EXPORTS)
     every = [t for t in tables.all_tables(planted_run.config) if t not in unwanted]
     counts = {table.name: planted_run.lakehouse.read(table).count() for table in every}
     assert counts.pop("quarantine") == 0
@@ -258,7 +258,13 @@ def test_a_stage_run_twice_gives_the_same_tables(planted_run: Job) -> None:
     """Of ingestion tests/jobs/test_errors.py asks the same."""
     made = [t for t in tables.all_tables(planted_run.config) if t.schema != "clean"]
     # What is of the runs and not of the data, and what is not configured.
-    unwanted = (tables.PROGRESS, tables.USER_SEGMENTS, tables.PROMOTIONS, tables.AUDITS)
+    unwanted = (
+        tables.PROGRESS,
+        tables.USER_SEGMENTS,
+        tables.PROMOTIONS,
+        tables.AUDITS,
+        tables.EXPORTS,
+    )
     names = [t.name for t in made if t not in unwanted]
     before = {name: of_the_data(planted_run, name).collect() for name in names}
     again = open_job(planted_run.spark, planted_run.config, AS_OF)

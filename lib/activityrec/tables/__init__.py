@@ -48,7 +48,7 @@ from activityrec.tables.features import (
     user_activity_features,
     user_features,
 )
-from activityrec.tables.publishing import AUDITS
+from activityrec.tables.publishing import AUDITS, EXPORTS
 from activityrec.tables.serving import (
     AUDIENCES,
     PUBLICATIONS,
@@ -56,7 +56,15 @@ from activityrec.tables.serving import (
     SCORED_EXPOSURES,
 )
 
-SERVING = (RECOMMENDATIONS, AUDIENCES, PUBLICATIONS, AUDITS, SCORED_EXPOSURES, *EVALUATION)
+SERVING = (
+    RECOMMENDATIONS,
+    AUDIENCES,
+    PUBLICATIONS,
+    AUDITS,
+    EXPORTS,
+    SCORED_EXPOSURES,
+    *EVALUATION,
+)
 """The tables that analysts read."""
 
 __all__ = [
@@ -68,6 +76,7 @@ __all__ = [
     "CLEAN",
     "ERASURES",
     "EVENTS",
+    "EXPORTS",
     "EXPOSURES",
     "ITEM_VECTORS",
     "LINEAGE",

@@ -19,3 +19,18 @@ AUDITS = Table(
     key=("run_id", "audited_ts", "check_name"),
     cluster_by=("run_id",),
 )
+
+EXPORTS = Table(
+    "serving",
+    "exports",
+    "Which publications went to which targets outside the lakehouse.",
+    (
+        Column("target", "STRING", "name of the target in the configuration", True, stats=True),
+        Column("table_name", "STRING", "recommendations or audiences", True, stats=True),
+        RUN_ID,
+        Column("published_ts", "TIMESTAMP", "of the publication", True, stats=True),
+        Column("rows", "BIGINT", "rows that the target has since", True),
+        Column("exported_ts", "TIMESTAMP", "when the export began", True, stats=True),
+    ),
+    key=("target", "table_name", "run_id", "published_ts", "exported_ts"),
+)

@@ -1,0 +1,1 @@
+"""The current publication outside of the lakehouse: databases, warehouses, files."""
