@@ -13,12 +13,16 @@ REPORT = ["matplotlib>=3.9,<4", "jinja2>=3.1,<4"]
 DEV = [
     "mypy",
     "pandas-stubs>=2.2,<3",  # without it mypy cannot read the pandas types in pyspark's own hints
+    "deltalake",  # tests read the tables as others do, with this and DuckDB
+    "duckdb>=1.5,<2",
+    "duckdb-extension-delta",
     "pytest",
     # tests compare the metrics of lists with it; elsewhere it has no wheel
     "pytrec-eval-terrier; platform_machine == 'x86_64' or sys_platform == 'darwin'",
     "ruff",
     "scikit-learn",  # tests compare the metrics with it
     "setuptools",
+    "sqlglot",  # tests parse the SQL for warehouses with it
     "types-PyYAML",
     "wheel",
 ]

@@ -121,8 +121,19 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     storage = {"storage": resolve_database(config.tune.storage)}
     checkpoints = {"checkpoints": resolve(config.ingest.checkpoints)}
     reports = {"report_folder": resolve(config.evaluate.report_folder)}
+    export = {
+        "files": {
+            name: target.model_copy(update={"path": resolve(target.path)})
+            for name, target in config.export.files.items()
+        },
+        "warehouses": {
+            name: target.model_copy(update={"path": resolve(target.path or target.location)})
+            for name, target in config.export.warehouses.items()
+        },
+    }
     return config.model_copy(
         update={
+            "export": config.export.model_copy(update=export),
             "evaluate": config.evaluate.model_copy(update=reports),
             "ingest": config.ingest.model_copy(update=checkpoints),
             "lakehouse": config.lakehouse.model_copy(

@@ -31,6 +31,12 @@ class Files:
         target, system = self._open(folder)
         return [str(status.getPath().getName()) for status in system.listStatus(target)]
 
+    def rename(self, path: str, new: str) -> None:
+        """Move a file to a name that is free."""
+        target, system = self._open(path)
+        if not system.rename(target, self._jvm.org.apache.hadoop.fs.Path(new)):
+            raise FileExistsError(f"{path} cannot be renamed to {new}")
+
     def delete(self, path: str) -> None:
         """Delete a file or folder, if it is there."""
         target, system = self._open(path)

@@ -109,7 +109,7 @@ def test_a_run_too_unlike_the_last_one_is_not_published(lakehouse: Lakehouse) ->
     with pytest.raises(StateError, match="changed_first: .*changed: 0.500, limit 0.4$"):
         publish_run(lakehouse, "second", at(13), max_changed_first=0.4)
     assert publish_run(lakehouse, "second", at(13), max_changed_first=0.5)
-    assert audits(lakehouse)["score_psi"] == (0, 1, True)
+    assert audits(lakehouse)["score_psi"] == (0, 100, True)
 
 
 def test_the_clock_of_another_machine_does_not_hide_a_publication(lakehouse: Lakehouse) -> None:

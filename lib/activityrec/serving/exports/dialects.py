@@ -46,3 +46,28 @@ POSTGRESQL = Dialect(
     },
     nested="JSONB",
 )
+
+_COMMON = {"INT": "INTEGER", "BIGINT": "BIGINT", "BOOLEAN": "BOOLEAN", "DATE": "DATE"}
+SNOWFLAKE = Dialect(
+    _COMMON | {"STRING": "VARCHAR", "DOUBLE": "DOUBLE", "TIMESTAMP": "TIMESTAMP_TZ"},
+    nested="VARCHAR",
+    # Quoted, names would be in lower case, and every query would have to quote them.
+    quote="",
+)
+REDSHIFT = Dialect(
+    _COMMON | {"STRING": "VARCHAR(1024)", "DOUBLE": "DOUBLE PRECISION", "TIMESTAMP": "TIMESTAMPTZ"},
+    nested="VARCHAR(65535)",
+)
+BIGQUERY = Dialect(
+    {
+        "STRING": "STRING",
+        "INT": "INT64",
+        "BIGINT": "INT64",
+        "DOUBLE": "FLOAT64",
+        "BOOLEAN": "BOOL",
+        "DATE": "DATE",
+        "TIMESTAMP": "TIMESTAMP",
+    },
+    nested="STRING",
+    quote="`",
+)
