@@ -4,6 +4,7 @@ Input is long: one row for each exposure and model, with ``model``, ``score``, `
 user_id, activity_id and ``weight``, for how many it stands (1 where there is no such column).
 """
 
+from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import DataFrame, Window
@@ -13,10 +14,10 @@ from activityrec.evaluation.draws import (
     Bootstrap,
     Ratio,
     averaged,
-    ranking_draws,
     ratio_draws,
     summarised,
 )
+from activityrec.evaluation.ranking_metrics import ranged_ranking_draws, ranking_draws
 from activityrec.ranking.pipeline import weighted
 
 PROBABILITIES = ("ranker", "champion", "popularity", "past_rate")
@@ -56,7 +57,11 @@ def exposure_metrics(
 
 
 def exposure_draws(
-    scores: DataFrame, threshold: float, min_answers: int, bootstrap: Bootstrap
+    scores: DataFrame,
+    threshold: float,
+    min_answers: int,
+    bootstrap: Bootstrap,
+    large: bool = False,
 ) -> DataFrame:
     """Both questions and the pooled metrics, for every model and replicate.
 
@@ -71,10 +76,14 @@ def exposure_draws(
     Models whose score is a probability also have ``log_loss``, ``brier``, ``calibration_error``
     (expected, over ten equal bins; Naeini et al. 2015), ``calibration_ratio`` (mean probability to
     answered share), and ``accuracy``, ``precision``, ``recall``, ``f1`` at a threshold.
+
+    The rows of a model go to one task, which sorts them; where they are too many for it
+    (``large``), ranges of its scores go to many.
     """
     scores = weighted(scores)
+    ranked = pooled_draws(scores, bootstrap, ["model"], large)
     frames = [
-        ranking_draws(scores, bootstrap).drop("drawn", "positives"),
+        ranked,
         _within_activity(scores, ["activity_id"], "auc_within_activity", min_answers, bootstrap),
         _within_user(scores, bootstrap),
         _probabilistic(scores, threshold, bootstrap),
@@ -117,6 +126,15 @@ def with_counts(metrics: DataFrame, scores: DataFrame, min_answers: int) -> Data
     counts = F.broadcast(reduce(DataFrame.unionByName, every))
     joined = metrics.withColumn("_of", pooled).join(counts, on=["model", "_of"], how="inner")
     return joined.drop("_of")
+
+
+def pooled_draws(
+    scores: DataFrame, bootstrap: Bootstrap, keys: Sequence[str], large: bool
+) -> DataFrame:
+    """``auc`` and ``average_precision`` of each group, by one task for it or by many."""
+    if large:
+        return ranged_ranking_draws(scores, bootstrap, keys)
+    return ranking_draws(scores, bootstrap, keys).drop("drawn", "positives")
 
 
 DAYS = ["activity_id", "exposure_date"]
