@@ -65,13 +65,13 @@ def of_exposures(
         Parts with fewer users are left out.
     """
     bootstrap = Bootstrap(limits.replicates, limits.seed)
-    large = scores.count() > LARGE
-    draws = exposure_draws(scores, limits.threshold, limits.min_answers, bootstrap, large).persist()
+    many = scores.count() > LARGE
+    draws = exposure_draws(scores, limits.threshold, limits.min_answers, bootstrap, many).persist()
     values = with_counts(summarised(draws), scores, limits.min_answers)
 
     parts = parts_of(scores).persist()
     large = large_parts(parts, least_users).persist()
-    some = slice_draws(parts, bootstrap, large).join(
+    some = slice_draws(parts, bootstrap, many).join(
         F.broadcast(large.select(*KEYS)), on=list(KEYS), how="left_semi"
     )
     some = some.persist()

@@ -1,6 +1,6 @@
 """AUC and average precision of the data and of their bootstrap replicates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,7 @@ def _beside(parts: dict[int, Floats]) -> Beside:
 
 def _shares(
     beside: dict[tuple[Any, ...], Beside], bootstrap: Bootstrap, keys: Sequence[str]
-) -> Any:
+) -> Callable[[Batches], Batches]:
     """What each range adds to the metrics of its groups."""
 
     def compute(batches: Batches) -> Batches:
@@ -176,7 +176,7 @@ def _shares(
 
 
 def _share(steps: Iterator[tuple[Floats, Floats]], above: Floats, total: Floats) -> Floats:
-    """(2, draws): a range's part of AUC and of average precision; NaN where they are not defined."""
+    """(2, draws): a range's part of AUC and of average precision; NaN where not defined."""
     found, first = [], 0
     for positive, negative in steps:
         drawn = slice(first, first + positive.shape[1])
