@@ -89,6 +89,7 @@ def test_an_equal_challenger_passes(answer: Evaluate, shop: dict[str, Floats]) -
     assert {"size", "baseline popularity", "slices", "calibration", "leakage"} <= set(reasons)
 
 
+@pytest.mark.slow
 def test_a_worse_challenger_fails_beside_the_champion(
     answer: Evaluate, shop: dict[str, Floats]
 ) -> None:
@@ -106,6 +107,7 @@ def test_better_on_the_whole_but_broken_in_a_part(
     assert "city = small" in found["slices"]
 
 
+@pytest.mark.slow
 def test_too_little_data(answer: Evaluate, shop: dict[str, Floats]) -> None:
     found = failed(answer(shop["truth"], users=25))
     assert "150 rows with" in found["size"] and "at least 200" in found["size"]

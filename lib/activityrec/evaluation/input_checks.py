@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import Config
-from activityrec.evaluation.draws import Bootstrap, ranking_draws
+from activityrec.evaluation.draws import Bootstrap
+from activityrec.evaluation.ranking_metrics import ranking_draws
 from activityrec.ranking.inputs import INPUT, input_columns, one_hot_columns
 from activityrec.ranking.pipeline import weighted
 

@@ -36,7 +36,8 @@ METRICS = Table(
         *_INTERVAL,
         Column("differs", "BOOLEAN", "whether the interval of the part's difference from the whole "
                "leaves out 0; NULL: no part, or no interval"),
-        Column("rows", "BIGINT", "exposures, or list rows, that it was computed from", True),
+        Column("rows", "BIGINT", "exposures, or list rows, that it was computed from; of "
+               "auc_within_user_live: pairs of exposures", True),
         Column("positives", "BIGINT", "answered ones among them", True),
         Column("groups", "BIGINT", "users or activities averaged over; users of a part; of "
                "users_without_relevant these users; NULL: pooled"),
