@@ -75,6 +75,7 @@ def test_readers_see_the_latest_publication_and_that_of_any_instant(lakehouse: L
         roll_back(lakehouse, "third", at(15))
 
 
+@pytest.mark.slow
 def test_the_current_run_is_published_again_only_if_it_was_made_again(
     lakehouse: Lakehouse,
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_run_too_unlike_the_last_one_is_not_published(lakehouse: Lakehouse) ->
     assert audits(lakehouse)["score_psi"] == (0, 100, True)
 
 
+@pytest.mark.slow
 def test_the_clock_of_another_machine_does_not_hide_a_publication(lakehouse: Lakehouse) -> None:
     make_run(lakehouse, "first", {"u1": "a"})
     make_run(lakehouse, "second", {"u2": "a"})
@@ -203,6 +205,7 @@ def test_old_runs_expire_but_none_that_is_current_kept_or_being_made(
     assert roll_back(fresh, "run3", at(21))
 
 
+@pytest.mark.slow
 def test_an_erased_user_does_not_stop_a_rollback(lakehouse: Lakehouse) -> None:
     make_run(lakehouse, "first", {"u1": "a", "u2": "a"})
     publish_run(lakehouse, "first", NOON)

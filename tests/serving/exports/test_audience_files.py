@@ -65,6 +65,7 @@ def test_a_file_an_activity_and_a_manifest_that_is_written_last(
     assert len([path for path in out.iterdir() if path.is_dir()]) == 2
 
 
+@pytest.mark.slow
 def test_names_of_activities_that_are_no_names_of_files(
     spark: SparkSession, tmp_path: Path
 ) -> None:
