@@ -85,7 +85,9 @@ def stage(place: Place, database: Database, rows: DataFrame, options: Mapping[st
     """Write the rows into a staging table; one that an export left half-written is dropped."""
     columns = POSTGRESQL.columns(place.table)
     database.execute(f"DROP TABLE IF EXISTS {place.staging}")
-    database.execute(f"CREATE TABLE {place.staging} (\n  {columns}\n)")
+    # What does not become the table itself needs no log to survive a crash of the server.
+    kind = "TABLE" if place.config.mode == "swap" else "UNLOGGED TABLE"
+    database.execute(f"CREATE {kind} {place.staging} (\n  {columns}\n)")
     writer = rows.write.format("jdbc").options(**options)
     writer.option("dbtable", place.staging).mode("append").save()
     # A task that Spark tried twice may have written its rows twice: then there is no key.
