@@ -3,6 +3,7 @@
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+FOREVER = "9999-01-01"
 DAYS = ["activity_id", "exposure_date"]
 
 
@@ -15,6 +16,8 @@ def live_auc(scores: DataFrame) -> DataFrame:
     """model, user_id and ``auc`` over the pairs of an answered and an unanswered exposure of a user
     whose activities were live at one instant; ``rows`` and ``positives`` are these pairs."""
     columns = ["model", "user_id", "start_ts", "end_ts", "score", "weight"]
+    # One without an end goes on.
+    scores = scores.withColumn("end_ts", F.coalesce("end_ts", F.lit(FOREVER).cast("timestamp")))
     named = [F.col(name).alias(f"_{name}") for name in columns[2:]]
     answered = scores.where("label = 1").select(*columns)
     others = scores.where("label = 0").select(*columns[:2], *named)

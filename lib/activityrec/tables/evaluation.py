@@ -83,9 +83,10 @@ CURVES = Table(
         *_INTERVAL,
         finite("lift", "rate divided by that of all exposures; NULL: nothing was answered"),
         probability("captured", "share of all answered exposures in this bin and those before it; "
-                    "NULL: nothing was answered"),
+                    "NULL: nothing was answered, or a bin of the curve is hidden"),
         Column("rows", "BIGINT", "exposures in the bin", True),
         Column("positives", "BIGINT", "answered ones among them", True),
+        Column("users", "BIGINT", "users of these exposures", True),
     ),
     key=("run_id", "model", "population", "curve", "bin"),
     cluster_by=("run_id",),

@@ -53,6 +53,7 @@ def point(curve: str, number: int, rate: float | None, captured: float | None) -
         "captured": captured,
         "rows": 100,
         "positives": 20,
+        "users": 90,
     }
 
 

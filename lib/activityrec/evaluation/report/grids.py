@@ -106,7 +106,11 @@ def audience_grid(metrics: Sequence[Row]) -> Grid | None:
         return None
     body = []
     for activity, rows in found:
-        every = next(row for (_, metric), row in rows.items() if metric == "response_rate")
+        shown = (row for (_, metric), row in rows.items() if metric == "response_rate")
+        every = next(shown, None)
+        if every is None:
+            # Of so few that it is not shown.
+            continue
         cells = [_part_cell(rows.get(key)) for key in firsts]
         body.append(
             [Cell(plain(activity)), Cell(count(every["groups"])), _part_cell(every), *cells]
