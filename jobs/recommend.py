@@ -8,8 +8,15 @@ from activityrec.job import Job, main
 from activityrec.ranking.reasons import reason_columns, with_reasons
 from activityrec.retrieval.pairs import score_map
 from activityrec.serving.anonymity import group_size, large_groups
-from activityrec.serving.candidates import Serving, Sides, scored_candidates, sides
-from activityrec.serving.lists import audiences, ranked_lists
+from activityrec.serving.candidates import Serving, Sides, sides
+from activityrec.serving.list_rules import (
+    exclusions,
+    log_rules,
+    made_lists,
+    places_column,
+    rule_counts,
+)
+from activityrec.serving.lists import audiences
 from activityrec.serving.load import load_serving
 from activityrec.serving.offer_scores import Catalogue
 from activityrec.serving.offers import average_spend, catalogue, with_best_offers
@@ -25,7 +32,6 @@ def run(job: Job) -> dict[str, int]:
         config.recommend.planning_days,
     )
     both = sides(serving)
-    candidates = scored_candidates(serving, both)
     kind = config.features.purchase_type
     bought = {
         f"affinity_{what}": F.col(f"{kind}_eligible_{what}") if kind else F.lit(None)
@@ -33,17 +39,14 @@ def run(job: Job) -> dict[str, int]:
     }
     inputs = reason_columns(config) if serving.ranker else {}
     scores = {"scores": score_map(config.retrieval)}
-    listed = candidates.withColumns(bought | scores | inputs).select(
-        "user_id", "activity_id", "score", "probability", "scores", *bought, *inputs
-    )
+    made = made_lists(serving, both, job.run_id, bought | scores | inputs)
     limits = config.recommend
-    ranked = ranked_lists(listed, limits.k, limits.audience_size).persist()
     marks = {
         "run_id": F.lit(job.run_id),
         "as_of": F.lit(job.as_of),
         "model": F.lit(str(champion)),
     }
-    lists = ranked.where("listed = 'user'").drop("listed")
+    lists = made.ranked.where("listed = 'user'").drop("listed", "excluded_by", "model_score")
     recommended = with_best_offers(
         with_reasons(lists, serving.ranker, config),
         both.histories,
@@ -53,15 +56,22 @@ def run(job: Job) -> dict[str, int]:
         limits.offers,
         limits.products,
     ).withColumns(marks)
-    targeted = audiences(ranked, limits.audience_size).withColumns(marks)
+    targeted = audiences(made.ranked, limits.audience_size, places_column(made.places))
+    targeted = targeted.withColumns(marks)
     targeted = large_groups(targeted, "activity_id", group_size(config))
+    left_out = exclusions(made, both, config).withColumns(marks)
     run = f"run_id = '{job.run_id}'"
-    return {
+    written = {
         "recommendations": lakehouse.replace(tables.RECOMMENDATIONS, recommended, run),
         "audiences": lakehouse.replace(
             tables.AUDIENCES, targeted.select(tables.AUDIENCES.column_names), run
         ),
+        "exclusions": lakehouse.replace(tables.EXCLUSIONS, left_out, run),
     }
+    left_out = lakehouse.read(tables.EXCLUSIONS).where(run)
+    log_rules(left_out)
+    counts = lakehouse.replace(tables.RULE_COUNTS, rule_counts(left_out, config), run)
+    return written | {"rule_counts": counts}
 
 
 def offers_of(serving: Serving, both: Sides) -> Catalogue:

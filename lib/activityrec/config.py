@@ -30,6 +30,13 @@ from activityrec.config_retrieval import (
     RetrievalConfig,
     SegmentsConfig,
 )
+from activityrec.config_rules import (
+    BlockConfig,
+    BoostConfig,
+    FrequencyConfig,
+    PinConfig,
+    RulesConfig,
+)
 from activityrec.config_tune import RangeConfig, TuneConfig
 
 __all__ = [
@@ -38,11 +45,15 @@ __all__ = [
     "AttributeConfig",
     "AttributesConfig",
     "BayesConfig",
+    "BlockConfig",
+    "BoostConfig",
     "Config",
     "ContentConfig",
     "EaseConfig",
     "EvaluateConfig",
+    "ExploreConfig",
     "FeaturesConfig",
+    "FrequencyConfig",
     "HistoryConfig",
     "IngestConfig",
     "InteractionsConfig",
@@ -50,6 +61,7 @@ __all__ = [
     "LakehouseConfig",
     "MaintainConfig",
     "OffPolicyConfig",
+    "PinConfig",
     "PopularityConfig",
     "PrivacyConfig",
     "PromoteConfig",
@@ -59,6 +71,7 @@ __all__ = [
     "RecommendConfig",
     "ResponseConfig",
     "RetrievalConfig",
+    "RulesConfig",
     "SegmentsConfig",
     "SourceConfig",
     "SourcesConfig",
@@ -122,8 +135,23 @@ class FeaturesConfig(Section):
     type_rate_prior: Annotated[float, Field(gt=0)] = 20.0
 
 
+class ExploreConfig(Section):
+    """Lists that try something, so that the next run can learn from it, see docs/serving.md.
+
+    A slot is filled by chance with probability ``share``: by a softmax over the scores of what is
+    left, scaled so that each user's lie between 0 and 1, and divided by ``temperature``.
+    """
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+
+
 class RecommendConfig(Section):
-    """The lists: length, candidates, how far ahead activities are planned."""
+    """The lists: length, candidates, how far ahead activities are planned.
+
+    ``diversity`` is the strength, 0 to 1, of a re-ranking that puts unlike activities beside each
+    other.
+    """
 
     k: Annotated[int, Field(ge=1)] = 10
     candidates: Annotated[int, Field(ge=1)] = 100
@@ -132,6 +160,8 @@ class RecommendConfig(Section):
     products: Annotated[int, Field(ge=0)] = 5
     audience_size: Annotated[int, Field(ge=1)] = 10_000
     exclude_answered: bool = True
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    explore: ExploreConfig = ExploreConfig()
 
 
 class EvaluateConfig(Section):
@@ -176,6 +206,7 @@ class Config(Section):
     retrieval: RetrievalConfig = RetrievalConfig()
     ranker: RankerConfig = RankerConfig()
     recommend: RecommendConfig = RecommendConfig()
+    rules: RulesConfig = RulesConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     promote: PromoteConfig = PromoteConfig()
     tune: TuneConfig = TuneConfig()

@@ -14,6 +14,7 @@ from activityrec.evaluation.draws import Bootstrap, differences, summarised
 from activityrec.evaluation.findings import Findings, shaped
 from activityrec.evaluation.listed import ListedActivities, known_shares, similarities
 from activityrec.evaluation.lists import best_first, by_scores, list_counts, list_draws, list_hits
+from activityrec.features.affinity import Floats
 from activityrec.features.attributes import declared_columns
 from activityrec.features.outcomes import responses_of
 from activityrec.serving.candidates import Serving, Sides, scored_candidates, sides
@@ -132,16 +133,21 @@ def scores_under_test(
 def listed_activities(serving: Serving, both: Sides) -> ListedActivities:
     """The live activities, with who knew them before as_of and what they are about."""
     history, ids = serving.history, both.live.side.activity_ids
+    known = known_shares(history.events, history.exposures, ids, serving.users.count())
+    return ListedActivities(ids, known, activity_similarity(serving, both))
+
+
+def activity_similarity(serving: Serving, both: Sides) -> Floats:
+    """(activities, activities): how alike the live activities are, by type, channel, declared
+    attributes and the categories of their products; see
+    :func:`activityrec.evaluation.listed.similarities`."""
+    history, ids = serving.history, both.live.side.activity_ids
     labels = list(declared_columns(serving.config.attributes, "activities"))
     described = history.activities.select("activity_id", "activity_type", "channel").join(
         serving.activities.select("activity_id", *labels), on="activity_id", how="inner"
     )
     columns = ["activity_type", "channel", *labels]
-    return ListedActivities(
-        ids,
-        known_shares(history.events, history.exposures, ids, serving.users.count()),
-        similarities(described, history.activity_products, history.products, ids, columns),
-    )
+    return similarities(described, history.activity_products, history.products, ids, columns)
 
 
 def _findings(

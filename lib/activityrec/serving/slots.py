@@ -107,7 +107,8 @@ def fill_slots(contenders: Contenders, policy: SlotPolicy, k: int) -> tuple[Ints
         chances = _chances(value, possible[who], some.pin, policy)
         column = _drawn(chances, uniforms(some.key, slot))
         chosen[who, slot] = column
-        propensity[who, slot] = chances[np.arange(len(who)), column]
+        # Sums of probabilities may round to a little more than 1.
+        propensity[who, slot] = np.minimum(chances[np.arange(len(who)), column], 1.0)
         left[who, column] = False
         if policy.diversity > 0:
             assert policy.similarity is not None

@@ -9,6 +9,8 @@ VIEWS = {
     "current_publication": "SELECT * FROM {publications} ORDER BY published_ts DESC LIMIT 1",
     "current_recommendations": f"SELECT * FROM {{recommendations}} WHERE run_id = {_CURRENT}",
     "current_audiences": f"SELECT * FROM {{audiences}} WHERE run_id = {_CURRENT}",
+    "current_exclusions": f"SELECT * FROM {{exclusions}} WHERE run_id = {_CURRENT}",
+    "current_rule_counts": f"SELECT * FROM {{rule_counts}} WHERE run_id = {_CURRENT}",
     "metric_trend": (
         "SELECT as_of, run_id, model, metric, population, k, value, low, high, rows, positives, "
         "groups FROM {metrics} WHERE slice = 'all'"

@@ -50,12 +50,22 @@ from activityrec.tables.features import (
 )
 from activityrec.tables.serving import (
     AUDIENCES,
+    EXCLUSIONS,
     PUBLICATIONS,
     RECOMMENDATIONS,
+    RULE_COUNTS,
     SCORED_EXPOSURES,
 )
 
-SERVING = (RECOMMENDATIONS, AUDIENCES, PUBLICATIONS, SCORED_EXPOSURES, *EVALUATION)
+SERVING = (
+    RECOMMENDATIONS,
+    AUDIENCES,
+    EXCLUSIONS,
+    RULE_COUNTS,
+    PUBLICATIONS,
+    SCORED_EXPOSURES,
+    *EVALUATION,
+)
 """The tables that analysts read."""
 
 __all__ = [
@@ -66,6 +76,7 @@ __all__ = [
     "CLEAN",
     "ERASURES",
     "EVENTS",
+    "EXCLUSIONS",
     "EXPOSURES",
     "ITEM_VECTORS",
     "LINEAGE",
@@ -81,6 +92,7 @@ __all__ = [
     "PUBLICATIONS",
     "QUARANTINE",
     "RECOMMENDATIONS",
+    "RULE_COUNTS",
     "SCORED_EXPOSURES",
     "SERVING",
     "USERS",
