@@ -9,6 +9,7 @@ from activityrec.ranking.reasons import reason_columns, with_reasons
 from activityrec.retrieval.pairs import score_map
 from activityrec.serving.anonymity import group_size, large_groups
 from activityrec.serving.candidates import Serving, Sides, sides
+from activityrec.serving.expected_value import with_expected_value
 from activityrec.serving.list_rules import (
     exclusions,
     log_rules,
@@ -20,6 +21,7 @@ from activityrec.serving.lists import audiences
 from activityrec.serving.load import load_serving
 from activityrec.serving.offer_scores import Catalogue
 from activityrec.serving.offers import average_spend, catalogue, with_best_offers
+from activityrec.serving.reason_codes import figure_columns, with_reason_codes
 
 
 def run(job: Job) -> dict[str, int]:
@@ -39,7 +41,8 @@ def run(job: Job) -> dict[str, int]:
     }
     inputs = reason_columns(config) if serving.ranker else {}
     scores = {"scores": score_map(config.retrieval)}
-    made = made_lists(serving, both, job.run_id, bought | scores | inputs)
+    figures = figure_columns(config)
+    made = made_lists(serving, both, job.run_id, bought | scores | figures | inputs)
     limits = config.recommend
     marks = {
         "run_id": F.lit(job.run_id),
@@ -47,8 +50,9 @@ def run(job: Job) -> dict[str, int]:
         "model": F.lit(str(champion)),
     }
     lists = made.ranked.where("listed = 'user'").drop("listed", "excluded_by", "model_score")
+    lists = with_reason_codes(with_reasons(lists, serving.ranker, config), config)
     recommended = with_best_offers(
-        with_reasons(lists, serving.ranker, config),
+        with_expected_value(lists, serving.history.activities, limits.margin),
         both.histories,
         serving.user_vectors,
         offers_of(serving, both),

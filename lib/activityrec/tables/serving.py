@@ -32,6 +32,14 @@ RECOMMENDATIONS = Table(
         Column("reasons", "ARRAY<STRUCT<group: STRING, contribution: DOUBLE>>",
                "how much each group of inputs adds to the log-odds of a response, beside the mean "
                "of the training examples; the largest first; NULL: no ranker was trained"),
+        Column("reason_codes",
+               "ARRAY<STRUCT<code: STRING, figures: MAP<STRING, DOUBLE>, contribution: DOUBLE>>",
+               "why it is recommended, at most three: what adds most to the log-odds first, with "
+               "the figures that it is about; contribution is NULL where no ranker was trained",
+               True),
+        Column("reason_text", "MAP<STRING, STRING>", "the same in words, by language", True),
+        Column("expected_value", "DOUBLE", "probability times margin less cost, in the currency of "
+               "the data; NULL: no margin or no probability is known"),
         Column("propensity", "DOUBLE", "probability with which its slot chose it, given the slots "
                "above; 1 where chance had no part", True, "propensity > 0 AND propensity <= 1"),
         Column("model", "STRING", "model and version that ordered the list", True),
