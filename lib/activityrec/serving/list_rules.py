@@ -10,11 +10,11 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import Config
-from activityrec.evaluation.list_findings import activity_similarity
 from activityrec.ingest.horizon import live_activities
 from activityrec.serving.anonymity import group_size, large_counts
 from activityrec.serving.blocks import ListRules
 from activityrec.serving.candidates import Serving, Sides, scored_candidates
+from activityrec.serving.diversity import activity_similarity
 from activityrec.serving.inventory import thresholds
 from activityrec.serving.lists import contenders, ranked_lists
 from activityrec.serving.rules import places, rule_columns, with_favours
