@@ -1,28 +1,34 @@
 """What intervals cost: metrics of many lists with and without bootstrap replicates, and by MLlib's
 RankingEvaluator, one call a metric and k, on the same lists in the same run.
 
-    ./spark-submit.sh benchmarks/metrics.py --users 2000000 --replicates 50
-    ./spark-submit.sh benchmarks/metrics.py --users 200000 --replicates 50
+    ./spark-submit.sh benchmarks/metrics.py --users 200000 2000000 --replicates 50
 
 Lists have 10 of 500 activities; every user answered one to three. Lists are read from Parquet by
-all of them. Printed are seconds, the median of --repeats, and the largest resident memory that the
-JVM and the Python processes had so far, added up.
+all of them. ``accuracy`` are the metrics that look at what was answered, ``lists`` those of what
+lists are like. Printed are seconds, the median of --repeats after one that does not count (on a
+tenth of the users), and the largest resident memory that the JVM and the Python processes had
+meanwhile, added up.
 """
 
 import argparse
-import resource
+import os
 import shutil
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+import numpy as np
 from pyspark.ml.evaluation import RankingEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from activityrec.evaluation.beyond_accuracy import list_arrays, property_draws
+from activityrec.evaluation.coverage import coverage_draws
 from activityrec.evaluation.draws import Bootstrap, summarised
+from activityrec.evaluation.listed import ListedActivities
 from activityrec.evaluation.lists import list_draws, list_hits
 from activityrec.job import set_up_logging
 from activityrec.session import get_spark
@@ -64,10 +70,28 @@ def generate(spark: SparkSession, folder: Path, users: int) -> None:
     named.write.parquet(str(folder / "relevant"))
 
 
-def ours(lists: DataFrame, relevant: DataFrame, replicates: int) -> dict[str, float]:
+def accuracy(lists: DataFrame, relevant: DataFrame, replicates: int) -> dict[str, float]:
     draws = list_draws(list_hits(lists, relevant), KS, Bootstrap(replicates, 17))
-    rows = summarised(draws).collect()
-    return {row["metric"]: row["value"] for row in rows}
+    return {row["metric"]: row["value"] for row in summarised(draws).collect()}
+
+
+def properties(lists: DataFrame, relevant: DataFrame, replicates: int) -> dict[str, float]:
+    """Activities are known to a random share of users, and alike at random."""
+    random, bootstrap = np.random.default_rng(1), Bootstrap(replicates, 17)
+    vectors = random.random((ACTIVITIES, 16))
+    vectors /= np.linalg.norm(vectors, axis=1)[:, None]
+    names = tuple(f"a{n}" for n in range(ACTIVITIES))
+    known = ListedActivities(names, random.uniform(0.01, 1, ACTIVITIES), vectors @ vectors.T)
+    asked = relevant.groupBy("user_id").agg(F.count("*").cast("int").alias("relevant"))
+    rows = list_arrays(lists, asked, names).persist()
+    found = {}
+    for draws in (
+        property_draws(rows, known, KS, bootstrap),
+        coverage_draws(rows, ACTIVITIES, KS, bootstrap),
+    ):
+        found |= {row["metric"]: row["value"] for row in summarised(draws).collect()}
+    rows.unpersist()
+    return found
 
 
 def mllib(lists: DataFrame, relevant: DataFrame) -> dict[str, float]:
@@ -87,17 +111,40 @@ def mllib(lists: DataFrame, relevant: DataFrame) -> dict[str, float]:
     return found
 
 
-def peak() -> float:
-    """MB: the most that the JVM and its children ever had."""
-    found = 0
+def resident() -> float:
+    """MB that the JVM and the Python processes have now: all that descend from spark-submit."""
+    size, children = {}, defaultdict(list)
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
-            text, command = status.read_text(), (status.parent / "cmdline").read_text()
+            lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         except OSError:
             continue
-        if "java" in command or "pyspark" in command:
-            found += sum(int(line.split()[1]) for line in text.splitlines() if "VmHWM" in line)
-    return found / 1024 + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        size[int(lines["Pid"])] = int(lines.get("VmRSS", "0").split()[0]) / 1024
+        children[int(lines["PPid"])].append(int(lines["Pid"]))
+    found, left = 0.0, [os.getppid()]
+    while left:
+        one = left.pop()
+        found += size.get(one, 0)
+        left += children[one]
+    return found
+
+
+class Peak:
+    """The most that was resident, looked at four times a second."""
+
+    def __enter__(self) -> "Peak":
+        self.most, self._ended = resident(), threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+        return self
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.25):
+            self.most = max(self.most, resident())
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
 
 
 def timed(work: Callable[[], dict[str, float]], repeats: int) -> tuple[list[float], dict]:
@@ -109,40 +156,50 @@ def timed(work: Callable[[], dict[str, float]], repeats: int) -> tuple[list[floa
     return taken, result
 
 
+def compare(spark: SparkSession, folder: Path, options: argparse.Namespace) -> None:
+    lists, relevant = (spark.read.parquet(str(folder / name)) for name in ("lists", "relevant"))
+    print(f"{lists.count():,} rows of lists, {options.replicates} replicates", flush=True)
+    contenders: dict[str, Callable[[DataFrame, DataFrame], dict[str, float]]] = {
+        "accuracy, values": lambda *frames: accuracy(*frames, 0),
+        "accuracy, intervals": lambda *frames: accuracy(*frames, options.replicates),
+        "RankingEvaluator": mllib,
+        "lists, values": lambda *frames: properties(*frames, 0),
+        "lists, intervals": lambda *frames: properties(*frames, options.replicates),
+    }
+    few = F.xxhash64("user_id") % 10 == 0
+    first: float | None = None
+    for name, work in contenders.items():
+        if options.only is not None and not name.startswith(options.only):
+            continue
+        first = None if name == "lists, values" else first
+        work(lists.where(few), relevant.where(few))
+        with Peak() as peak:
+            taken, found = timed(lambda work=work: work(lists, relevant), options.repeats)
+        first = first or min(taken)
+        each = ", ".join(f"{seconds:.1f}" for seconds in taken)
+        print(
+            f"{name:20s}{min(taken):7.1f} s of {each}; {min(taken) / first:.2f} times the "
+            f"values; {len(found)} metrics; peak {peak.most:,.0f} MB",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, default=ROOT / ".build/benchmarks/metrics")
-    parser.add_argument("--users", type=int, default=200_000)
+    parser.add_argument("--users", type=int, nargs="+", default=[200_000])
     parser.add_argument("--replicates", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", choices=["ours"])
+    parser.add_argument("--only", choices=["accuracy", "lists"])
     options = parser.parse_args()
     set_up_logging()
     spark = get_spark("benchmark-metrics")
-    folder = options.folder.resolve()
-    generate(spark, folder, options.users)
-    lists, relevant = (spark.read.parquet(str(folder / name)) for name in ("lists", "relevant"))
-    print(f"{lists.count():,} rows of lists, {options.replicates} replicates", flush=True)
-    contenders: dict[str, Callable[[], dict[str, float]]] = {
-        "values": lambda: ours(lists, relevant, 0),
-        "with intervals": lambda: ours(lists, relevant, options.replicates),
-    }
-    if options.only is None:
-        contenders["RankingEvaluator"] = lambda: mllib(lists, relevant)
-    first: tuple[float, dict[str, float]] | None = None
-    for name, work in contenders.items():
-        taken, found = timed(work, options.repeats)
-        first = first or (median(taken), found)
-        shared = [metric for metric in found if metric in first[1]]
-        gap = max(abs(found[metric] - first[1][metric]) for metric in shared)
-        each = ", ".join(f"{seconds:.1f}" for seconds in taken)
-        print(
-            f"{name:18s}{median(taken):7.1f} s of {each}; {median(taken) / first[0]:.2f} times the "
-            f"first; {len(found)} metrics, {gap:.1e} apart; peak {peak():,.0f} MB",
-            flush=True,
-        )
+    for users in options.users:
+        folder = options.folder.resolve() / str(users)
+        generate(spark, folder, users)
+        compare(spark, folder, options)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import Config
-from activityrec.evaluation.draws import averaged, differences, ranking_draws
+from activityrec.evaluation.draws import averaged, differences
+from activityrec.evaluation.ranking_metrics import ranking_draws
 from activityrec.job import Job, main
 from activityrec.ranking.calibration import Later, calibrated, calibration_error
 from activityrec.ranking.pipeline import fit_ranker, probabilities, weighted

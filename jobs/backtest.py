@@ -89,7 +89,8 @@ def log_steps(job: Job, days: list[date]) -> None:
 def trend(job: Job, days: list[date]) -> DataFrame:
     """One row for each metric and model, one column for each day."""
     ks = [k for k in job.config.evaluate.k if k <= job.config.recommend.k]
-    shown = [name.format(k=max(ks)) for name in SHOWN if ks or "{k}" not in name]
+    longest = max(ks or [job.config.recommend.k])
+    shown = [name.format(k=longest) for name in SHOWN]
     interval = F.format_string("%.4f [%.3f, %.3f]", "value", "low", "high")
     cell = F.when(F.col("low").isNull(), F.format_string("%.4f", "value")).otherwise(interval)
     return (

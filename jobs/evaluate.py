@@ -26,15 +26,26 @@ from activityrec.ranking.parts import RATES
 from activityrec.ranking.pipeline import probabilities
 from activityrec.serving.anonymity import group_size, large_counts
 from activityrec.serving.candidates import Serving
-from activityrec.serving.contest import evaluated_tags, load_champion, under_test
+from activityrec.serving.contest import (
+    EVALUATED_RUN,
+    complete,
+    evaluated_tags,
+    load_champion,
+    standing,
+    under_test,
+)
 from activityrec.serving.load import load_serving
 from activityrec.tables import Table
-from activityrec.tracking import ModelVersion
+from activityrec.tracking import CHAMPION, ModelVersion
 
 
 def run(job: Job) -> dict[str, int]:
     lakehouse, config = job.lakehouse, job.config
+    complete(job)
     serving, model = load_serving(job, under_test(job))
+    # Until this evaluation is whole, nothing is known of the model.
+    beside = standing(job, CHAMPION)
+    job.tracking.tag_version(model, {EVALUATED_RUN: ""})
     end = last_day(lakehouse.read(tables.EVENTS)) + timedelta(days=1)
     full = read_history(lakehouse, min(end, job.until or end))
     learnt = training_examples(job, serving)
@@ -45,24 +56,34 @@ def run(job: Job) -> dict[str, int]:
     scored = scored_exposures(serving, later, full, learnt, rival.scores)
     written = write(job, {tables.SCORED_EXPOSURES: scored})
     written |= write(job, {tables.INPUT_CHECKS: checked_inputs(job, serving, later, learnt)})
+    # Every later plan is compared with all that is kept in memory.
+    job.spark.catalog.clearCache()
 
     windows = full.activities.select("activity_id", "start_ts", "end_ts")
     rows = lakehouse.read(tables.SCORED_EXPOSURES).where(f"run_id = '{job.run_id}'")
     scores = long_scores(rows.join(F.broadcast(windows), on="activity_id", how="left"))
-    scores = scores.persist()
     least = max(config.evaluate.min_slice_users, group_size(config))
-    found = joined(
-        [
-            of_exposures(scores, "all", config.evaluate, least),
-            of_exposures(scores.where("NOT censored"), "closed", config.evaluate, least),
-            of_lists(serving, full.events, learnt, rival.serving),
+    populations = {"all": scores, "closed": scores.where("NOT censored")}
+    with lakehouse.checkpoints():
+        found = [
+            settled(job, of_exposures(some.persist(), name, config.evaluate, least))
+            for name, some in populations.items()
         ]
-    )
-    written |= write_findings(job, found)
+        lists = of_lists(serving, full.events, learnt, rival.serving)
+        written |= write_findings(job, joined([*found, settled(job, lists)]))
     written |= write(job, {tables.POLICY_VALUES: policy_values(serving, full, rows)})
     log_metrics(job, model)
-    job.tracking.tag_version(model, evaluated_tags(job, rival.reason))
+    job.tracking.tag_version(model, evaluated_tags(job, beside, rival.reason))
     return written
+
+
+def settled(job: Job, found: Findings) -> Findings:
+    """The findings computed and written aside; what they were made of leaves the memory."""
+    made = Findings(
+        found.metrics.checkpoint(), found.comparisons.checkpoint(), found.curves.checkpoint()
+    )
+    job.spark.catalog.clearCache()
+    return made
 
 
 def write(job: Job, found: dict[Table, DataFrame]) -> dict[str, int]:
@@ -80,9 +101,18 @@ def write_findings(job: Job, found: Findings) -> dict[str, int]:
     least = group_size(job.config)
     metrics = large_counts(found.metrics, ["rows", "positives", "groups"], least)
     written = write(job, {tables.METRICS: metrics})
-    points = large_counts(found.curves, ["rows", "positives"], least)
+    points = without_gaps(large_counts(found.curves, ["users", "positives"], least), found.curves)
     pairs = only_shown(found.comparisons, shown(job))
     return written | write(job, {tables.COMPARISONS: pairs, tables.CURVES: points})
+
+
+def without_gaps(points: DataFrame, every: DataFrame) -> DataFrame:
+    """``captured`` is NULL in curves with a hidden bin: it would tell what is in it."""
+    curve = ["model", "population", "curve"]
+    hidden = every.join(points, on=[*curve, "bin"], how="left_anti").select(*curve).distinct()
+    marked = points.join(hidden.withColumn("_hidden", F.lit(True)), on=curve, how="left")
+    captured = F.when(F.col("_hidden").isNull(), F.col("captured"))
+    return marked.withColumn("captured", captured).drop("_hidden")
 
 
 def shown(job: Job) -> DataFrame:

@@ -6,7 +6,14 @@ from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.evaluation.gate import Check, decide
 from activityrec.job import Job, main
-from activityrec.serving.contest import evidence_of, previous_champion, standing, versions_of
+from activityrec.serving.contest import (
+    check_servable,
+    complete,
+    evidence_of,
+    previous_champion,
+    standing,
+    versions_of,
+)
 from activityrec.tracking import CHALLENGER, CHAMPION
 
 log = logging.getLogger("activityrec")
@@ -14,6 +21,7 @@ log = logging.getLogger("activityrec")
 
 def run(job: Job) -> dict[str, int]:
     """Decide, and say why in ``serving.promotions`` and in tags of the version."""
+    complete(job)
     if "rollback" in job.flags:
         return roll_back(job)
     challenger, champion = standing(job, CHALLENGER), standing(job, CHAMPION)
@@ -60,6 +68,7 @@ def roll_back(job: Job) -> dict[str, int]:
     if current is None:
         raise StateError(f"{job.config.name} has no champion: there is nothing to go back from")
     versions = previous_champion(job, current)
+    check_servable(job, versions)
     name = str(versions.get("ranker", versions["retrieval"]))
     reason = f"rolled back from {current} by request"
     check = Check("rollback", True, reason)

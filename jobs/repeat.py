@@ -12,7 +12,7 @@ import train
 from activityrec.config import Config, LakehouseConfig, TrackingConfig
 from activityrec.errors import ConfigError, StateError
 from activityrec.job import Job, main, open_job, run_stages
-from activityrec.tracking import Logged
+from activityrec.tracking import PARTS, Logged
 
 log = logging.getLogger("activityrec")
 
@@ -31,6 +31,8 @@ def repeat(job: Job) -> None:
     if not run_id or job.lakehouse.root is None:
         raise ConfigError("--mlflow-run: give the id of a run of train, in a lakehouse with a root")
     logged = job.tracking.logged(run_id)
+    if logged.name.rpartition(" ")[2] not in PARTS:
+        raise ConfigError(f"--mlflow-run: {logged.name!r} is no run of train, which has two")
     scratch = f"{job.lakehouse.root}/.repeat/{run_id}"
     try:
         clone(job, logged, scratch)

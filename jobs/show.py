@@ -10,6 +10,20 @@ from activityrec.serving.views import create_views
 
 USERS_SHOWN = 4
 
+SHOWN = (
+    "auc",
+    "auc_within_activity",
+    "auc_within_user",
+    "auc_within_user_live",
+    "average_precision",
+    "log_loss",
+    "calibration_error",
+    "ndcg@{k}",
+    "hit_rate@{k}",
+    "activity_coverage@{k}",
+)
+"""What is printed of the metrics."""
+
 SAMPLE = """
 SELECT r.user_id, r.rank, a.name AS activity, a.activity_type AS type,
        date(a.start_ts) AS starts, round(r.score, 3) AS score,
@@ -41,7 +55,11 @@ def show(job: Job) -> None:
     _print(sample(job))
     if lakehouse.exists(tables.METRICS):
         print("How good the models were on what happened after as_of (never seen by them):")
-        _print(metric_table(job.spark.table("current_metrics")))
+        ks = [k for k in job.config.evaluate.k if k <= job.config.recommend.k]
+        _print(
+            metric_table(job.spark.table("current_metrics"), max(ks or [job.config.recommend.k]))
+        )
+        print("All metrics, slices and curves are in serving.metrics and serving.curves.\n")
     print("To query them:\n")
     command = f"./spark-submit.sh jobs/show.py --config {job.options['config']}"
     print(f'  {command} --as-of {job.as_of} --query "\n{QUERY}"\n')
@@ -68,12 +86,13 @@ def sample(job: Job) -> DataFrame:
     return spark.sql(SAMPLE)
 
 
-def metric_table(metrics: DataFrame) -> DataFrame:
-    """One row a metric, one column a model: the value and its 95 % interval."""
+def metric_table(metrics: DataFrame, k: int) -> DataFrame:
+    """One row a metric of SHOWN, one column a model: the value and its 95 % interval."""
     interval = F.format_string("%.4f [%.3f, %.3f]", "value", "low", "high")
     shown = F.when(F.col("low").isNull(), F.format_string("%.4f", "value")).otherwise(interval)
     return (
         metrics.where("value IS NOT NULL AND slice = 'all'")
+        .where(F.col("metric").isin([name.format(k=k) for name in SHOWN]))
         .groupBy("population", "metric")
         .pivot("model")
         .agg(F.first(shown))

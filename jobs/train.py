@@ -26,9 +26,9 @@ from activityrec.retrieval.pairs import calendar, pair_scores
 from activityrec.retrieval.protocol import Vectors
 from activityrec.retrieval.registry import retrievers
 from activityrec.retrieval.segments import with_segment, with_segments
+from activityrec.serving.contest import kept_settings
 from activityrec.tracking import (
     CHALLENGER,
-    CHAMPION,
     HAS_RANKER,
     ORDERED_BY,
     RETRIEVAL_VERSION,
@@ -160,9 +160,9 @@ def write_vectors(job: Job, day: date, retriever: str, vectors: Vectors) -> dict
 
 
 def drop_others(job: Job, dates: list[date], fits: list[str]) -> None:
-    """Delete what there is of these dates but ``fits`` and those by the champion's settings."""
-    mine, champion = settings_of(job.config), job.tracking.version("retrieval", CHAMPION)
-    kept = {mine, champion.tags.get(SETTINGS, "") if champion else ""}
+    """Delete what there is of these dates but ``fits`` and those of models that may serve."""
+    mine = settings_of(job.config)
+    kept = {mine, *kept_settings(job)}
     days = ", ".join(f"'{day}'" for day in dates)
     names = ", ".join(f"'{name}'" for name in sorted(kept))
     gone = f"concat(fitted_date, '/', retriever) NOT IN ({', '.join(fits)})"

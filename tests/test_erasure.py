@@ -220,6 +220,7 @@ def test_who_is_forgotten_is_in_no_file(
     assert again == after
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_off_brings_nobody_back_and_is_finished_by_the_next(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +246,7 @@ def test_a_run_that_breaks_off_brings_nobody_back_and_is_finished_by_the_next(
     assert found(tmp_path, GONE) == []
 
 
+@pytest.mark.slow
 def test_a_catalog_is_cleaned_as_paths_are(spark: SparkSession, tmp_path: Path) -> None:
     job = job_at(spark, tmp_path)
     place = LakehouseConfig(catalog="spark_catalog")

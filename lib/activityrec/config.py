@@ -210,6 +210,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _known_baselines(self) -> "Config":
+        known = {"popularity", "past_rate", "affinity", *self.retrieval.score_columns}
+        if strangers := sorted(set(self.promote.baselines) - known):
+            raise ValueError(
+                f"promote.baselines names {strangers}; there are {', '.join(sorted(known))}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _stays_deleted(self) -> "Config":
         """Of the tables whose rows age: what a full source still has would be back at each load."""
         for table in ("events", "exposures"):

@@ -21,17 +21,20 @@ class PromoteConfig(Section):
     Guardrails: ``max_calibration_error`` of the challenger; ``min_coverage``, the share of the
     candidate activities in its lists; ``min_rows`` and ``min_positives`` that the primary metric
     was computed from; ``min_effective_rows``, the effective sample size of the off-policy estimate
-    of its lists, where propensities were logged; no alarm of leakage; ``max_refused``, the share
-    of refused rows in the latest load of each table.
+    of its lists, where propensities were logged (0: it is not asked for); no alarm of leakage;
+    ``max_refused``, the share of refused rows in the latest load of each table.
 
     ``holdout_days``: in the pipeline models are trained so many days before ``as_of`` and
     evaluated on what happened since; with 0 they are trained at ``as_of`` and evaluated on what
     the data know of later days, as when history is replayed.
     """
 
-    metric: Name = "average_precision"
+    metric: Literal[
+        "auc", "average_precision", "auc_within_activity", "auc_within_user",
+        "auc_within_activity_weighted", "auc_within_user_weighted", "auc_within_user_live",
+    ] = "average_precision"  # fmt: skip
     population: Literal["all", "closed"] = "closed"
-    list_metric: Name = "ndcg"
+    list_metric: Literal["ndcg", "map", "mrr", "recall", "precision", "hit_rate"] = "ndcg"
     baselines: list[Name] = ["popularity", "past_rate", "affinity"]
     baseline_tolerance: Share = 0.0
     tolerance: Share = 0.02

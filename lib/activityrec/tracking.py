@@ -24,6 +24,7 @@ from activityrec.tracking_records import (
     CHALLENGER,
     CHAMPION,
     HAS_RANKER,
+    NOT_THERE,
     ORDERED_BY,
     PARTS,
     RECIPE_FILE,
@@ -135,10 +136,12 @@ class Tracking:
         return str(version)
 
     def point(self, alias: str, versions: Mapping[str, str]) -> None:
-        """Make these versions, by part, the champions or the challengers."""
+        """Make these versions, by part, the champions or the challengers; the ranker first: it
+        names its retrieval, so that what was broken off between the two can be completed."""
         self._connect()
-        for part, version in versions.items():
-            MlflowClient().set_registered_model_alias(self.model_name(part), alias, version)
+        for part in sorted(versions, key=PARTS[::-1].index):
+            name, version = self.model_name(part), versions[part]
+            MlflowClient().set_registered_model_alias(name, alias, version)
 
     def unpoint(self, alias: str) -> None:
         """Take an alias back from every part; where there is none, nothing happens."""
@@ -159,7 +162,9 @@ class Tracking:
         self._connect()
         try:
             return _of(MlflowClient().get_model_version_by_alias(self.model_name(part), alias))
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code not in NOT_THERE:
+                raise
             return None
 
     def named(self, name: str) -> list[ModelVersion]:

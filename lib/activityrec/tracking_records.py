@@ -22,6 +22,8 @@ VERSIONS_FILE = "delta_versions.json"
 RECIPE_FILE = "recipe.json"
 PARTS = ("retrieval", "ranker")
 TAG_LENGTH = 5_000
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""How MLflow says that a model, a version or an alias does not exist."""
 RETRIEVAL_VERSION = "retrieval_version"
 """Tag of a ranker: the version of the retrieval model whose scores it learnt with."""
 SETTINGS = "settings"

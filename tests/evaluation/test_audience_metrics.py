@@ -43,3 +43,24 @@ def test_the_first_users_beside_all_who_were_sent_the_activity(spark: SparkSessi
                 assert found[activity, f"lift@{n}"]["value"] == pytest.approx(np.mean(best) / rate)
             else:
                 assert (activity, f"lift@{n}") not in found, "nothing to divide by"
+
+
+def test_a_user_who_was_sent_an_activity_often_is_one_user(spark: SparkSession) -> None:
+    schema = "model STRING, user_id STRING, activity_id STRING, score DOUBLE, label INT"
+    often = [("ranker", "u0", "a", 0.9, int(n == 0)) for n in range(5)]
+    others = [("ranker", f"u{n}", "a", 0.5 - n / 100, 0) for n in range(1, 8)]
+    scores = spark.createDataFrame(often + others, schema)
+    rows = audience_metrics(scores, [5], Bootstrap(20, 1)).collect()
+    found = {row["metric"]: row for row in rows}
+    assert found["response_rate@5"]["value"] == pytest.approx(1 / 5)
+    assert (found["response_rate@5"]["rows"], found["response_rate@5"]["groups"]) == (5, 5)
+    assert found["response_rate"]["value"] == pytest.approx(1 / 8)
+
+
+def test_the_lift_of_nearly_all_is_nearly_certain(spark: SparkSession) -> None:
+    """Its interval is that of the ratio, not of the rate alone."""
+    rows = [("ranker", f"u{n:03}", "a", 1 - n / 1000, n % 2) for n in range(101)]
+    schema = "model STRING, user_id STRING, activity_id STRING, score DOUBLE, label INT"
+    found = audience_metrics(spark.createDataFrame(rows, schema), [100], Bootstrap(50, 1))
+    (lift,) = found.where("metric = 'lift@100'").collect()
+    assert lift["high"] - lift["low"] < 0.05

@@ -10,10 +10,10 @@ from pyspark.sql import functions as F
 from activityrec.evaluation.draws import (
     Bootstrap,
     differences,
-    ranking_draws,
     ratio_draws,
     summarised,
 )
+from activityrec.evaluation.ranking_metrics import ranking_draws
 
 REPETITIONS, USERS, EACH = 400, 300, 5
 EFFECTS = {"better": 1.2, "worse": 0.9}

@@ -41,6 +41,7 @@ def test_calibration_compares_probabilities_with_what_happened(
         assert row["rate"] == pytest.approx(data["label"][mine].mean())
         assert row["low"] <= row["rate"] <= row["high"]
         assert (row["rows"], row["positives"]) == (mine.sum(), data["label"][mine].sum())
+        assert row["users"] == len({n % 50 for n in np.flatnonzero(mine)})
     assert not [key for key in points if key[:2] == ("affinity", "calibration")], "no probability"
 
 

@@ -5,14 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from activityrec.config import EvaluateConfig
+from activityrec.config import Config, EvaluateConfig
 from activityrec.config_promote import PromoteConfig
 from activityrec.evaluation.findings import of_exposures
 from activityrec.evaluation.gate import Check, Evidence, decide
 from activityrec.evaluation.metrics import long_scores
+from tests.planted import configuration
 
 LIMITS = PromoteConfig(population="all")
 EVALUATE = EvaluateConfig(replicates=60, min_slice_users=20)
@@ -89,6 +91,7 @@ def test_an_equal_challenger_passes(answer: Evaluate, shop: dict[str, Floats]) -
     assert {"size", "baseline popularity", "slices", "calibration", "leakage"} <= set(reasons)
 
 
+@pytest.mark.slow
 def test_a_worse_challenger_fails_beside_the_champion(
     answer: Evaluate, shop: dict[str, Floats]
 ) -> None:
@@ -106,6 +109,7 @@ def test_better_on_the_whole_but_broken_in_a_part(
     assert "city = small" in found["slices"]
 
 
+@pytest.mark.slow
 def test_too_little_data(answer: Evaluate, shop: dict[str, Floats]) -> None:
     found = failed(answer(shop["truth"], users=25))
     assert "150 rows with" in found["size"] and "at least 200" in found["size"]
@@ -160,3 +164,54 @@ def test_a_load_that_refused_much_does_not_pass() -> None:
     ]
     found = failed(decide(Evidence([ROW], [], [], [], loads, False), PromoteConfig()))
     assert found["data"] == "at most 40.0% of a load were refused (events); limit 20.0%"
+
+
+def test_with_a_ranker_the_retrieval_beside_it_is_not_what_is_asked_for() -> None:
+    coverage = {**ROW, "metric": "activity_coverage@10", "population": "lists", "k": 10}
+    rows = [ROW, coverage | {"value": 0.02}, coverage | {"model": "retrieval", "value": 0.9}]
+    for metrics in (rows, rows[::-1]):
+        found = failed(decide(Evidence(metrics, [], [], [], [], False), PromoteConfig()))
+        assert found["coverage"].startswith("2.0% of the candidate activities")
+
+
+def test_a_refused_estimate_of_a_logged_policy_does_not_pass_unless_it_is_not_asked_for() -> None:
+    value = {
+        "policy": "recommended", "propensities": "logged", "effective_sample_size": None,
+        "refusal": "the log never shows it",
+    }  # fmt: skip
+    evidence = Evidence([ROW], [], [], [value], [], False)
+    assert failed(decide(evidence, PromoteConfig()))["effective_sample"] == "the log never shows it"
+    assert "effective_sample" not in failed(decide(evidence, PromoteConfig(min_effective_rows=0)))
+
+
+def test_a_champion_without_a_ranker_is_compared_by_its_lists() -> None:
+    lists = {**ROW, "metric": "ndcg@3", "population": "lists", "k": 3}
+    pair = {**lists, "baseline": "champion", "difference": -0.3, "low": -0.4, "high": -0.2}
+    found = failed(decide(Evidence([ROW, lists], [pair], [], [], [], True), PromoteConfig()))
+    assert "ndcg@3 of lists is -0.3000" in found["champion"]
+    found = failed(decide(Evidence([ROW], [], [], [], [], True), PromoteConfig()))
+    assert found["champion"].startswith("the champion has no average_precision of closed")
+
+
+def test_parts_without_intervals_say_nothing_good() -> None:
+    pair = {
+        **ROW, "baseline": "champion", "slice": "week", "slice_value": "w", "difference": -0.5,
+        "low": None, "high": None,
+    }  # fmt: skip
+    found = failed(decide(Evidence([ROW], [pair], [], [], [], True), PromoteConfig()))
+    assert found["slices"] == "no part's difference from the champion has an interval"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"metric": "log_loss"}, {"metric": "average_precison"}, {"list_metric": "gini"}]
+)
+def test_a_metric_that_is_none_or_grows_as_models_get_worse_is_refused(wrong: dict) -> None:
+    with pytest.raises(ValidationError, match="Input should be"):
+        PromoteConfig.model_validate(wrong)
+
+
+def test_a_baseline_that_nobody_evaluates_is_refused() -> None:
+    raw = configuration()
+    raw["promote"]["baselines"] = ["popularity", "pastrate"]
+    with pytest.raises(ValidationError, match=r"promote.baselines names \['pastrate'\]; there are"):
+        Config.model_validate(raw)

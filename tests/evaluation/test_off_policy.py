@@ -1,5 +1,7 @@
 """Off-policy estimates agree with their formulas in NumPy, and refuse what they cannot know."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -203,3 +205,22 @@ def test_too_few_rows_carry_the_weight(spark: SparkSession, data: Data) -> None:
 def test_an_empty_log_is_refused(spark: SparkSession, data: Data) -> None:
     with pytest.raises(StateError, match="no rows"):
         off_policy_estimates(_log(spark, data).where("false"))
+
+
+def test_weights_that_are_not_1_on_average_are_refused_before_they_are_clipped(
+    spark: SparkSession, data: Data
+) -> None:
+    tolerant, strict = (replace(OPTIONS, clip=0.5, weight_tolerance=t) for t in (None, 0.1))
+    half = _log(spark, data | {"target": data["propensity"] / 2})
+    assert _found(half, tolerant)["ipw"]["mean_weight"] == pytest.approx(0.5)
+    with pytest.raises(StateError, match=r"weights are 0.50 on average \(0.50 to 0.50\), not 1"):
+        off_policy_estimates(half, strict)
+    same = _log(spark, data | {"target": data["propensity"]})
+    assert _found(same, strict)["ipw"]["mean_weight"] == pytest.approx(0.5)
+
+
+def test_nothing_answered_gives_no_interval(spark: SparkSession, data: Data) -> None:
+    row = _found(_log(spark, data, reward=0.0))["ipw"]
+    assert (row["value"], row["low"], row["high"]) == (0.0, None, None)
+    alone = _found(_log(spark, data), replace(OPTIONS, replicates=0))["ipw"]
+    assert alone["value"] > 0 and alone["low"] is None

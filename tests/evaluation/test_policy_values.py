@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 
 from activityrec.config import EvaluateConfig, OffPolicyConfig
 from activityrec.evaluation.decisions import with_available, with_context
-from activityrec.evaluation.policy_values import values_of
+from activityrec.evaluation.policy_values import COUNTS, values_of
+from activityrec.serving.anonymity import large_counts
 
 START = datetime(2024, 5, 1)
 ACTIVITIES = ["a", "b", "c", "d"]
@@ -100,6 +101,19 @@ def test_the_truth_is_inside_the_intervals(spark: SparkSession, uniform: DataFra
     counts = (chosen.count(), chosen.where("reward = 1").count())
     popular = found["popularity", "ipw"]
     assert (popular["chosen"], popular["chosen_answers"]) == counts
+
+
+def test_what_few_answers_say_is_left_out(spark: SparkSession) -> None:
+    """Of what is popular one exposure in 50 is answered, of the others all."""
+    rows = [
+        (*row[:3], int(row[1] != "c" or number % 50 == 0), *row[4:])
+        for number, row in enumerate(_uniform())
+    ]
+    config = EvaluateConfig(replicates=20, off_policy=OffPolicyConfig(reward_model=False))
+    lists = _lists(spark).where("activity_id != 'c'")
+    found = values_of(_log(spark, rows), lambda users: lists, config)
+    kept = large_counts(found, COUNTS, 20).select("policy").distinct().collect()
+    assert {row["policy"] for row in kept} == {"recommended", "logging"}
 
 
 def test_weights_are_clipped_as_configured(spark: SparkSession, uniform: DataFrame) -> None:

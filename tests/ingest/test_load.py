@@ -280,6 +280,7 @@ def test_times_and_orphans_are_judged_as_configured(shop: Shop) -> None:
     assert shop.batches()[0]["rules"]["product_id: not in products"] == 1
 
 
+@pytest.mark.slow
 def test_a_key_is_looked_for_on_the_days_around_where_that_is_configured(
     spark: SparkSession,
 ) -> None:

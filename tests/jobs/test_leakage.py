@@ -22,6 +22,9 @@ from activityrec.job import Job, open_job, run_stages
 from activityrec.tables import Table
 from tests.planted import ACTIVITIES, AS_OF, PRODUCTS, USERS, start_of
 
+# A second pipeline: tests/features/test_point_in_time.py asks the same of features in make test.
+pytestmark = pytest.mark.slow
+
 
 def unseen(job: Job) -> dict[str, int]:
     """The challenger becomes champion without an evaluation, which reads past as_of."""

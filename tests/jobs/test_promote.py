@@ -34,7 +34,7 @@ class Registry:
         parts = ("retrieval", "ranker") if has_ranker else ("retrieval",)
         for part in parts:
             number = str(len(self.made[part]) + 1)
-            tags = {"has_ranker": "true"}
+            tags = {"has_ranker": "true", "settings": "s"}
             if part == "ranker":
                 tags = {"retrieval_version": self.made["retrieval"][-1].version}
             self.made[part].append(ModelVersion(f"shop-{part}", number, day, None, tags))
@@ -108,6 +108,7 @@ class Shop:
             for name, (d, low, high) in beside.items()
         ]
         rows = {
+            tables.ITEM_VECTORS: [{"fitted_date": DAY, "settings": "s", "retriever": "als"}],
             tables.METRICS: [one | {"value": value, "rows": 500, "positives": 90}],
             tables.COMPARISONS: pairs,
         }
@@ -248,3 +249,22 @@ def test_what_was_rolled_back_does_not_come_back_by_itself(shop: Shop) -> None:
     with pytest.raises(StateError, match="planted has no challenger: run train first"):
         shop.promote()
     assert shop.registry.champion == "1"
+
+
+def test_a_champion_that_cannot_serve_any_more_is_not_brought_back(shop: Shop) -> None:
+    shop.evaluate(0.6, GOOD | {"champion": (0.1, 0.05, 0.15)})
+    shop.promote()
+    shop.lakehouse.rows[tables.ITEM_VECTORS.full_name] = []
+    with pytest.raises(StateError, match="shop-retrieval/1 cannot serve any more: .* no fit of"):
+        shop.promote("rollback")
+    assert shop.registry.champion == "2"
+
+
+def test_a_promotion_that_was_broken_off_between_its_two_parts_is_completed(shop: Shop) -> None:
+    shop.evaluate(0.6, GOOD | {"champion": (0.1, 0.05, 0.15)})
+    shop.promote()
+    # As a kill leaves it: the ranker is moved first.
+    shop.registry.aliases["retrieval", "champion"] = "1"
+    shop.promote()
+    assert shop.registry.aliases["retrieval", "champion"] == "2"
+    assert shop.registry.champion == "2"

@@ -16,9 +16,9 @@ def audience_metrics(scores: DataFrame, sizes: Sequence[int], bootstrap: Bootstr
     """``response_rate`` of each activity, ``response_rate@n`` of the n users whom a model scores
     highest among those who were sent it, and ``lift@n``, the one divided by the other.
 
-    Who is among the first n is taken from the data, also in the replicates: the interval is that
-    of what these users answer. Ties are broken by user_id. An activity that was sent to n users or
-    fewer has no figure at n.
+    A user counts once, by the highest score, as answered if any exposure was. Who is among the
+    first n is taken from the data, also in the replicates. Ties are broken by user_id. An activity
+    that was sent to n users or fewer has no figure at n.
 
     Parameters
     ----------
@@ -31,22 +31,22 @@ def audience_metrics(scores: DataFrame, sizes: Sequence[int], bootstrap: Bootstr
         model, ``slice`` (``activity_id``), ``slice_value``, metric, k, value, low, high, ``rows``,
         ``positives`` (both of the first n, or of all) and ``groups``, the users.
     """
+    users = (
+        weighted(scores)
+        .groupBy(*KEYS, "user_id")
+        .agg(*[F.max(name).alias(name) for name in ("score", "label", "weight")])
+    )
     best = Window.partitionBy(*KEYS).orderBy(F.desc("score"), "user_id")
-    placed = weighted(scores).withColumn("_place", F.row_number().over(best))
-    everyone = Window.partitionBy(*KEYS)
-    placed = placed.withColumn("_sent", F.count("*").over(everyone))
+    placed = users.withColumn("_place", F.row_number().over(best)).withColumn(
+        "_sent", F.count("*").over(Window.partitionBy(*KEYS))
+    )
     weight, answered = F.col("weight"), F.col("weight") * F.col("label")
-    rate = F.try_divide(F.sum(answered).over(everyone), F.sum(weight).over(everyone))
-    placed = placed.withColumn("_rate", rate)
-    first = {n: (F.col("_place") <= n) & (F.col("_sent") > n) for n in sizes}
     ratios: dict[str, Ratio] = {"response_rate": (answered, weight)}
-    for n, mine in first.items():
-        ratios[f"response_rate@{n}"] = (F.when(mine, answered), weight)
-        ratios[f"lift@{n}"] = (
-            F.when(mine & (F.col("_rate") > 0), answered / F.col("_rate")),
-            weight,
-        )
-    values = summarised(ratio_draws(placed, ratios, bootstrap, KEYS)).where("value IS NOT NULL")
+    for n in sizes:
+        first = (F.col("_place") <= n) & (F.col("_sent") > n)
+        ratios[f"response_rate@{n}"] = (F.when(first, answered), weight)
+    rates = ratio_draws(placed, ratios, bootstrap, KEYS).persist()
+    values = summarised(rates.unionByName(_lifts(rates))).where("value IS NOT NULL")
     k = F.try_element_at(F.split("metric", "@"), F.lit(2)).cast("int")
     counted = placed.select(
         *KEYS,
@@ -71,4 +71,15 @@ def audience_metrics(scores: DataFrame, sizes: Sequence[int], bootstrap: Bootstr
         joined.drop("_k")
         .withColumn("slice", F.lit(SLICE))
         .withColumnRenamed("activity_id", "slice_value")
+    )
+
+
+def _lifts(rates: DataFrame) -> DataFrame:
+    """The rate of the first n by that of all, in each replicate."""
+    every = rates.where("metric = 'response_rate'").select(*KEYS, F.col("draws").alias("_all"))
+    firsts = rates.where("metric LIKE 'response_rate@%'")
+    lift = F.zip_with("draws", "_all", lambda first, all_: F.try_divide(first, all_))
+    named = F.regexp_replace("metric", "^response_rate", "lift")
+    return firsts.join(every, on=KEYS, how="inner").select(
+        *KEYS, named.alias("metric"), lift.alias("draws")
     )

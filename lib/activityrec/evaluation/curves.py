@@ -35,6 +35,7 @@ def curves(scores: DataFrame, bootstrap: Bootstrap) -> DataFrame:
         F.sum(answered).alias("_answered"),
         F.count("*").alias("rows"),
         F.sum("label").alias("positives"),
+        F.count_distinct("user_id").alias("users"),
     )
     curve = Window.partitionBy("model", "curve")
     so_far = curve.orderBy("bin").rowsBetween(Window.unboundedPreceding, Window.currentRow)
@@ -52,6 +53,7 @@ def curves(scores: DataFrame, bootstrap: Bootstrap) -> DataFrame:
         F.least(captured, F.lit(1.0)).alias("captured"),
         "rows",
         "positives",
+        "users",
     )
 
 

@@ -82,16 +82,25 @@ def ratio_draws(
         F.when(above.isNotNull(), below.cast("double")).otherwise(0.0)
         for above, below in ratios.values()
     ]
+    values = [*[F.coalesce(value, F.lit(0.0)) for value in above], *below]
+    fields = fields_of(rows.select(*keys).schema)
+    return (
+        partial_sums(rows, values, bootstrap, keys)
+        .groupBy(*keys)
+        .applyInArrow(_ratios(list(ratios), keys), f"{fields}, metric STRING, draws ARRAY<DOUBLE>")
+    )
+
+
+def partial_sums(
+    rows: DataFrame, values: Sequence[Column], bootstrap: Bootstrap, keys: Sequence[str]
+) -> DataFrame:
+    """keys and ``sums`` (ARRAY<DOUBLE>): of each draw in turn the sums of ``values``, which are
+    DOUBLE and not NULL. A group has a row for each partition that it is in."""
     sides = rows.select(
-        *keys,
-        F.xxhash64("user_id").alias("user"),
-        F.array(*[F.coalesce(value, F.lit(0.0)) for value in above], *below).alias("values"),
+        *keys, F.xxhash64("user_id").alias("user"), F.array(*values).alias("values")
     )
     fields = fields_of(rows.select(*keys).schema)
-    partial = sides.mapInArrow(_sums(bootstrap, keys), f"{fields}, sums ARRAY<DOUBLE>")
-    return partial.groupBy(*keys).applyInArrow(
-        _ratios(list(ratios), keys), f"{fields}, metric STRING, draws ARRAY<DOUBLE>"
-    )
+    return sides.mapInArrow(_sums(bootstrap, keys), f"{fields}, sums ARRAY<DOUBLE>")
 
 
 def _sums(bootstrap: Bootstrap, keys: Sequence[str]) -> Callable[[Batches], Batches]:
@@ -129,69 +138,6 @@ def _ratios(
         return metric_rows(keys, key, names, draws.T)
 
     return compute
-
-
-def ranking_draws(
-    scores: DataFrame, bootstrap: Bootstrap, keys: Sequence[str] = ("model",)
-) -> DataFrame:
-    """``auc`` and ``average_precision`` of each group.
-
-    AUC counts ties as half; average precision is Σ (R_n - R_(n-1)) P_n over distinct scores, as
-    scikit-learn does. The rows of a group go to one task, which sorts them.
-
-    Parameters
-    ----------
-    scores
-        user_id, score, label (0 or 1), ``weight`` and the columns ``keys``.
-
-    Returns
-    -------
-    DataFrame
-        Also ``drawn`` (ARRAY<DOUBLE>), the weight of the rows in each draw, and ``positives``,
-        the answered rows of the data.
-    """
-    rows = scores.select(*keys, F.xxhash64("user_id").alias("user"), "score", "label", "weight")
-    fields = fields_of(scores.select(*keys).schema)
-    schema = f"{fields}, metric STRING, draws ARRAY<DOUBLE>, drawn ARRAY<DOUBLE>, positives BIGINT"
-
-    def compute(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
-        score, label, weight = (
-            table.column(name).to_numpy().astype(np.float64)
-            for name in ("score", "label", "weight")
-        )
-        users = table.column("user").combine_chunks()
-        auc, precision, drawn = _ranking(score, label, weight, bootstrap.counts(users))
-        found = metric_rows(keys, key, ["auc", "average_precision"], np.stack([auc, precision]))
-        found = found.append_column("drawn", arrays_of(np.stack([drawn, drawn])))
-        return found.append_column("positives", pa.array([int(label.sum())] * 2, pa.int64()))
-
-    return rows.groupBy(*keys).applyInArrow(compute, schema)
-
-
-def _ranking(
-    score: Floats, label: Floats, weight: Floats, counts: Iterator[Floats]
-) -> tuple[Floats, Floats, Floats]:
-    """(draws,) of AUC and of average precision, NaN where they are not defined; of the weight."""
-    order = np.argsort(score, kind="stable")
-    ordered = score[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)
-    answered, others = weight[order] * label[order], weight[order] * (1 - label[order])
-    found = []
-    for times in counts:
-        drawn = times[order]
-        positive = np.add.reduceat(drawn * answered[:, None], starts, axis=0)
-        negative = np.add.reduceat(drawn * others[:, None], starts, axis=0)
-        below = np.cumsum(negative, axis=0) - negative
-        wins = (positive * (below + negative / 2)).sum(axis=0)
-        hits = np.cumsum(positive[::-1], axis=0)
-        seen = hits + np.cumsum(negative[::-1], axis=0)
-        precise = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
-        total, rest = positive.sum(axis=0), negative.sum(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            precision = (positive[::-1] * precise).sum(axis=0) / total
-            found.append((wins / (total * rest), precision, total + rest))
-    auc, precision, drawn = (np.concatenate(part) for part in zip(*found, strict=True))
-    return auc, precision, drawn
 
 
 def averaged(draws: DataFrame, keys: Sequence[str], weight: str | None = None) -> DataFrame:

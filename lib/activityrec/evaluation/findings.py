@@ -24,6 +24,9 @@ from activityrec.evaluation.slices import (
 )
 from activityrec.tables import Table
 
+LARGE = 5_000_000
+"""Scores beyond which those of one model may be too many for one task."""
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -62,12 +65,13 @@ def of_exposures(
         Parts with fewer users are left out.
     """
     bootstrap = Bootstrap(limits.replicates, limits.seed)
-    draws = exposure_draws(scores, limits.threshold, limits.min_answers, bootstrap).persist()
+    many = scores.count() > LARGE
+    draws = exposure_draws(scores, limits.threshold, limits.min_answers, bootstrap, many).persist()
     values = with_counts(summarised(draws), scores, limits.min_answers)
 
     parts = parts_of(scores).persist()
     large = large_parts(parts, least_users).persist()
-    some = slice_draws(parts, bootstrap).join(
+    some = slice_draws(parts, bootstrap, many).join(
         F.broadcast(large.select(*KEYS)), on=list(KEYS), how="left_semi"
     )
     some = some.persist()

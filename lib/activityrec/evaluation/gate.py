@@ -10,8 +10,8 @@ Rows = Sequence[Any]
 """Rows of a serving table, on the driver: of one run there are some thousands at most."""
 
 LISTS = "lists"
-RANKED = ("ranker", "retrieval")
-"""What the model under test is called: without a ranker it is the retrieval."""
+RANKER, RETRIEVAL = "ranker", "retrieval"
+"""What the model under test is called; the latter where no ranker was trained."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +86,21 @@ class _Primary:
 
     @staticmethod
     def of(evidence: Evidence, limits: PromoteConfig) -> "_Primary | None":
-        mine = [row for row in evidence.metrics if row["model"] in RANKED]
+        names = {row["model"] for row in evidence.metrics}
+        tested = RANKER if RANKER in names else RETRIEVAL
+        mine = [row for row in evidence.metrics if row["model"] == tested]
         whole = [row for row in mine if row["slice"] == "all" and row["value"] is not None]
         rows = [
             row
             for row in whole
             if (row["metric"], row["population"]) == (limits.metric, limits.population)
         ]
-        if not rows:
-            lists = [r for r in whole if r["population"] == LISTS and r["k"] is not None]
-            rows = [r for r in lists if r["metric"] == f"{limits.list_metric}@{r['k']}"]
-            rows = sorted(rows, key=lambda row: row["k"])[-1:]
-        if not rows:
-            return None
-        row = rows[0]
+        rows = rows or _of_lists(whole, limits)
+        return _Primary.about(rows[0], whole, evidence) if rows else None
+
+    @staticmethod
+    def about(row: Any, whole: list[Any], evidence: Evidence) -> "_Primary":
+        """This row as the primary one."""
         same = [
             pair
             for pair in evidence.comparisons
@@ -115,6 +116,13 @@ class _Primary:
             for pair in self.comparisons
             if pair["baseline"] == model and (pair["slice"] != "all") == part
         ]
+
+
+def _of_lists(whole: list[Any], limits: PromoteConfig) -> list[Any]:
+    """The metric of the longest lists, if there are any."""
+    lists = [row for row in whole if row["population"] == LISTS and row["k"] is not None]
+    rows = [row for row in lists if row["metric"] == f"{limits.list_metric}@{row['k']}"]
+    return sorted(rows, key=lambda row: row["k"])[-1:]
 
 
 def _size(row: Any, limits: PromoteConfig) -> Check:
@@ -146,8 +154,11 @@ def _champion(found: _Primary, evidence: Evidence, limits: PromoteConfig) -> Che
         reason = f"not compared with the champion: {evidence.incomparable}"
         return Check("champion", True, reason)
     if not found.beside("champion"):
-        reason = f"the champion has no {found.name}: it says nothing of these exposures"
-        return Check("champion", True, reason)
+        # One without a ranker says nothing of exposures, but it has lists.
+        rows = _of_lists(found.metrics, limits)
+        found = _Primary.about(rows[0], found.metrics, evidence) if rows else found
+    if not found.beside("champion"):
+        return Check("champion", False, f"the champion has no {found.name} to be compared with")
     return _beside(found, "champion", "champion", limits.tolerance, strictly=False)
 
 
@@ -165,9 +176,13 @@ def _beside(found: _Primary, model: str, name: str, tolerance: float, strictly: 
 
 
 def _worst_slice(found: _Primary, evidence: Evidence, limits: PromoteConfig) -> Check:
-    parts = [pair for pair in found.beside("champion", part=True) if pair["high"] is not None]
+    parts = found.beside("champion", part=True)
     if not parts:
         return Check("slices", True, "no part was compared with a champion")
+    if any(pair["high"] is None for pair in parts):
+        parts = [pair for pair in parts if pair["high"] is not None]
+        if not parts:
+            return Check("slices", False, "no part's difference from the champion has an interval")
     worst = min(parts, key=lambda pair: pair["high"])
     reason = (
         f"the worst of {len(parts)} parts is {worst['slice']} = {worst['slice_value']}: "
@@ -198,15 +213,17 @@ def _coverage(found: _Primary, limits: PromoteConfig) -> Iterable[Check]:
 
 
 def _effective_rows(evidence: Evidence, limits: PromoteConfig) -> Iterable[Check]:
+    limit = limits.min_effective_rows
     rows = [
         row
         for row in evidence.policy_values
-        if row["policy"] == "recommended"
-        and row["propensities"] == "logged"
-        and row["effective_sample_size"] is not None
+        if row["policy"] == "recommended" and row["propensities"] == "logged" and limit
     ]
     for row in rows[:1]:
-        size, limit = row["effective_sample_size"], limits.min_effective_rows
+        size = row["effective_sample_size"]
+        if size is None:
+            yield Check("effective_sample", False, str(row["refusal"]), None, limit)
+            return
         reason = f"off-policy: the log is worth {size:,.1f} exposures; at least {limit:g}"
         yield Check("effective_sample", size >= limit, reason, size, limit)
 

@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import Config
-from activityrec.evaluation.draws import Bootstrap, ranking_draws
+from activityrec.evaluation.draws import Bootstrap
+from activityrec.evaluation.ranking_metrics import ranking_draws
 from activityrec.ranking.inputs import INPUT, input_columns, one_hot_columns
 from activityrec.ranking.pipeline import weighted
 
@@ -19,6 +20,8 @@ LEAK = 0.98
 """An AUC that nothing honest has: people are not that predictable."""
 MODEST = 0.9
 """Where a baseline reaches it the outcome is easy, and a high AUC no wonder."""
+MIN_ANSWERS = 5
+"""With fewer some input is bound to tell them from the others."""
 SMALL = 1e-4
 """The share of an empty bin: the index is finite."""
 BEFORE, AFTER = "before", "after"
@@ -133,10 +136,12 @@ def _word_counts(sides: Mapping[str, DataFrame], columns: Mapping[Key, Column]) 
 
 
 def _alone(values: DataFrame) -> dict[Key, dict[str, float]]:
-    """The AUC of each value by itself, by side; undefined ones are left out."""
+    """The AUC of each value by itself, by side; undefined ones, and those of few answers, are left
+    out."""
     draws = ranking_draws(values, Bootstrap(0, 0), ["kind", "name", "side"])
     found: dict[Key, dict[str, float]] = {}
-    for row in draws.where("metric = 'auc' AND draws[0] IS NOT NULL").collect():
+    enough = F.col("positives") >= MIN_ANSWERS
+    for row in draws.where("metric = 'auc' AND draws[0] IS NOT NULL").where(enough).collect():
         found.setdefault((row["kind"], row["name"]), {})[row["side"]] = row["draws"][0]
     return found
 

@@ -4,19 +4,21 @@ Input is long: one row for each exposure and model, with ``model``, ``score``, `
 user_id, activity_id and ``weight``, for how many it stands (1 where there is no such column).
 """
 
+from collections.abc import Sequence
 from functools import reduce
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.evaluation.draws import (
     Bootstrap,
     Ratio,
     averaged,
-    ranking_draws,
     ratio_draws,
     summarised,
 )
+from activityrec.evaluation.group_auc import DAYS, auc_of, dated, live_auc
+from activityrec.evaluation.ranking_metrics import ranged_ranking_draws, ranking_draws
 from activityrec.ranking.pipeline import weighted
 
 PROBABILITIES = ("ranker", "champion", "popularity", "past_rate")
@@ -56,7 +58,11 @@ def exposure_metrics(
 
 
 def exposure_draws(
-    scores: DataFrame, threshold: float, min_answers: int, bootstrap: Bootstrap
+    scores: DataFrame,
+    threshold: float,
+    min_answers: int,
+    bootstrap: Bootstrap,
+    large: bool = False,
 ) -> DataFrame:
     """Both questions and the pooled metrics, for every model and replicate.
 
@@ -71,20 +77,24 @@ def exposure_draws(
     Models whose score is a probability also have ``log_loss``, ``brier``, ``calibration_error``
     (expected, over ten equal bins; Naeini et al. 2015), ``calibration_ratio`` (mean probability to
     answered share), and ``accuracy``, ``precision``, ``recall``, ``f1`` at a threshold.
+
+    The rows of a model go to one task, which sorts them; where they are too many for it
+    (``large``), ranges of its scores go to many.
     """
     scores = weighted(scores)
+    ranked = pooled_draws(scores, bootstrap, ["model"], large)
     frames = [
-        ranking_draws(scores, bootstrap).drop("drawn", "positives"),
+        ranked,
         _within_activity(scores, ["activity_id"], "auc_within_activity", min_answers, bootstrap),
         _within_user(scores, bootstrap),
         _probabilistic(scores, threshold, bootstrap),
     ]
     if "exposure_ts" in scores.columns:
         name = "auc_within_activity_day"
-        frames.append(_within_activity(_dated(scores), DAYS, name, min_answers, bootstrap))
+        frames.append(_within_activity(dated(scores), DAYS, name, min_answers, bootstrap))
     if "start_ts" in scores.columns:
         live = {"auc_within_user_live": (F.col("auc"), F.lit(1.0))}
-        frames.append(ratio_draws(_live_auc(scores), live, bootstrap))
+        frames.append(ratio_draws(live_auc(scores), live, bootstrap))
     return reduce(DataFrame.unionByName, frames)
 
 
@@ -105,13 +115,13 @@ def with_counts(metrics: DataFrame, scores: DataFrame, min_answers: int) -> Data
             F.lit(None).cast("bigint").alias("groups"),
             F.lit("").alias("_of"),
         ),
-        within("auc_within_activity", _auc(scores, ["activity_id"]).where(enough)),
-        within("auc_within_user", _auc(scores, ["user_id"])),
+        within("auc_within_activity", auc_of(scores, ["activity_id"]).where(enough)),
+        within("auc_within_user", auc_of(scores, ["user_id"])),
     ]
     if "exposure_ts" in scores.columns:
-        every.append(within("auc_within_activity_day", _auc(_dated(scores), DAYS).where(enough)))
+        every.append(within("auc_within_activity_day", auc_of(dated(scores), DAYS).where(enough)))
     if "start_ts" in scores.columns:
-        every.append(within("auc_within_user_live", _live_auc(scores)))
+        every.append(within("auc_within_user_live", live_auc(scores)))
     of = F.regexp_replace("metric", "_weighted$", "")
     pooled = F.when(of.startswith("auc_within"), of).otherwise("")
     counts = F.broadcast(reduce(DataFrame.unionByName, every))
@@ -119,11 +129,13 @@ def with_counts(metrics: DataFrame, scores: DataFrame, min_answers: int) -> Data
     return joined.drop("_of")
 
 
-DAYS = ["activity_id", "exposure_date"]
-
-
-def _dated(scores: DataFrame) -> DataFrame:
-    return scores.withColumn("exposure_date", F.to_date("exposure_ts"))
+def pooled_draws(
+    scores: DataFrame, bootstrap: Bootstrap, keys: Sequence[str], large: bool
+) -> DataFrame:
+    """``auc`` and ``average_precision`` of each group, by one task for it or by many."""
+    if large:
+        return ranged_ranking_draws(scores, bootstrap, keys)
+    return ranking_draws(scores, bootstrap, keys).drop("drawn", "positives")
 
 
 def _within_activity(
@@ -141,7 +153,7 @@ def _within_activity(
 
 
 def _within_user(scores: DataFrame, bootstrap: Bootstrap) -> DataFrame:
-    by_user = _auc(scores, ["user_id"]).where("auc IS NOT NULL")
+    by_user = auc_of(scores, ["user_id"]).where("auc IS NOT NULL")
     auc, rows = F.col("auc"), F.col("rows")
     ratios: dict[str, Ratio] = {
         "auc_within_user": (auc, F.lit(1.0)),
@@ -193,50 +205,3 @@ def proper_ratios() -> dict[str, Ratio]:
         "brier": (weight * (score - label) ** 2, weight),
         "calibration_ratio": (weight * score, weight * label),
     }
-
-
-def _live_auc(scores: DataFrame) -> DataFrame:
-    """model, user_id, ``rows``, ``positives`` and ``auc`` over the pairs of an answered and an
-    unanswered exposure of a user whose activities were live at one instant."""
-    columns = ["model", "user_id", "start_ts", "end_ts", "score", "weight"]
-    named = [F.col(name).alias(f"_{name}") for name in columns[2:]]
-    answered = scores.where("label = 1").select(*columns)
-    others = scores.where("label = 0").select(*columns[:2], *named)
-    pairs = answered.join(others, on=columns[:2], how="inner").where(
-        "start_ts < _end_ts AND _start_ts < end_ts"
-    )
-    weight = F.col("weight") * F.col("_weight")
-    won = F.when(F.col("score") > F.col("_score"), 1.0).when(F.col("score") == F.col("_score"), 0.5)
-    return pairs.groupBy(*columns[:2]).agg(
-        F.count("*").alias("rows"),
-        F.count("*").alias("positives"),
-        (F.sum(weight * F.coalesce(won, F.lit(0.0))) / F.sum(weight)).alias("auc"),
-    )
-
-
-def _auc(scores: DataFrame, groups: list[str]) -> DataFrame:
-    """model, groups, ``rows``, ``positives`` and ``auc``, NULL where there are not both outcomes.
-
-    By counting, for each answered exposure, the unanswered ones with a lower score (Mann and
-    Whitney); each counts by its weight.
-    """
-    keys = ["model", *groups]
-    label, weight = F.col("label"), F.col("weight")
-    by_score = scores.groupBy(*keys, "score").agg(
-        F.sum(weight * label).alias("_pos"),
-        F.sum(weight * (1 - label)).alias("_neg"),
-        F.sum(label).alias("positives"),
-        F.count("*").alias("rows"),
-    )
-    below = Window.partitionBy(*keys).orderBy("score").rowsBetween(Window.unboundedPreceding, -1)
-    lower = F.coalesce(F.sum("_neg").over(below), F.lit(0))
-    wins = F.sum(F.col("_pos") * (F.col("_below") + F.col("_neg") / 2))
-    return (
-        by_score.withColumn("_below", lower)
-        .groupBy(*keys)
-        .agg(
-            F.sum("rows").alias("rows"),
-            F.sum("positives").alias("positives"),
-            F.try_divide(wins, F.sum("_pos") * F.sum("_neg")).alias("auc"),
-        )
-    )

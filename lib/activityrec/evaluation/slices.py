@@ -7,8 +7,8 @@ from pyspark.sql import functions as F
 
 from activityrec.config import Config
 from activityrec.errors import ConfigError
-from activityrec.evaluation.draws import Bootstrap, ranking_draws, ratio_draws, summarised
-from activityrec.evaluation.metrics import PROBABILITIES, proper_ratios
+from activityrec.evaluation.draws import Bootstrap, ratio_draws, summarised
+from activityrec.evaluation.metrics import PROBABILITIES, pooled_draws, proper_ratios
 from activityrec.ranking.pipeline import weighted
 from activityrec.tables import AttributeTable, attribute_column
 
@@ -61,10 +61,10 @@ def parts_of(scores: DataFrame) -> DataFrame:
     return rows.select(*kept, F.explode("slices").alias("slice", "slice_value"))
 
 
-def slice_draws(parts: DataFrame, bootstrap: Bootstrap) -> DataFrame:
+def slice_draws(parts: DataFrame, bootstrap: Bootstrap, large: bool = False) -> DataFrame:
     """``auc``, ``average_precision``, ``log_loss``, ``brier``, ``calibration_ratio`` of each model
     and part, with draws."""
-    ranked = ranking_draws(parts, bootstrap, KEYS).drop("drawn", "positives")
+    ranked = pooled_draws(parts, bootstrap, KEYS, large)
     return ranked.unionByName(ratio_draws(parts, proper_ratios(), bootstrap, KEYS))
 
 

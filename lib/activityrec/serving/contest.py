@@ -1,16 +1,31 @@
 """Champion and challenger: which model is evaluated, beside which, and what the gate may know."""
 
+import logging
+from contextlib import suppress
+
 from pyspark.sql import Row, Window
 from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.evaluation.gate import Evidence
+from activityrec.ingest.batch import ERASED
+from activityrec.ingest.keys import SUPERSEDED
 from activityrec.job import Job
 from activityrec.serving.candidates import Serving
 from activityrec.serving.load import load_serving
 from activityrec.tables import Table
-from activityrec.tracking import CHALLENGER, CHAMPION, PARTS, RETRIEVAL_VERSION, ModelVersion
+from activityrec.tracking import (
+    CHALLENGER,
+    CHAMPION,
+    HAS_RANKER,
+    PARTS,
+    RETRIEVAL_VERSION,
+    SETTINGS,
+    ModelVersion,
+)
+
+log = logging.getLogger("activityrec")
 
 EVALUATED_RUN = "evaluated_run"
 """Tag of a version: the run that evaluated it last."""
@@ -69,11 +84,23 @@ def versions_of(job: Job, alias: str) -> dict[str, ModelVersion]:
     return {"retrieval": retrieval, "ranker": ranker}
 
 
-def evaluated_tags(job: Job, incomparable: str) -> dict[str, str]:
-    """What a version's tags say of the evaluation that it has just had."""
+def complete(job: Job) -> None:
+    """Finish an alias that was moved on the ranker, and not yet on its retrieval model."""
+    for alias in (CHAMPION, CHALLENGER):
+        ranker = job.tracking.version("ranker", alias)
+        retrieval = job.tracking.version("retrieval", alias)
+        if ranker is None or retrieval is None or retrieval.tags.get(HAS_RANKER) == "false":
+            continue
+        if ranker.tags.get(RETRIEVAL_VERSION) != retrieval.version:
+            log.warning("the %s was changed by half: %s is completed", alias, ranker)
+            job.tracking.point(alias, {"retrieval": ranker.tags[RETRIEVAL_VERSION]})
+
+
+def evaluated_tags(job: Job, beside: str | None, incomparable: str) -> dict[str, str]:
+    """What a version's tags say of the evaluation that it has just had, beside a champion."""
     return {
         EVALUATED_RUN: job.run_id,
-        EVALUATED_BESIDE: standing(job, CHAMPION) or "none",
+        EVALUATED_BESIDE: beside or "none",
         INCOMPARABLE: incomparable,
     }
 
@@ -121,12 +148,49 @@ def _latest_loads(job: Job) -> list[Row]:
         return []
     latest = Window.partitionBy("table_name").orderBy(F.desc("loaded_ts"), F.desc("batch_id"))
     numbered = job.lakehouse.read(tables.BATCHES).withColumn("_place", F.rank().over(latest))
+    # Older versions of rows, and users who were erased, are refused for no fault of the load.
+    faultless = F.map_filter(
+        "rules", lambda rule, _: rule.startswith(SUPERSEDED) | (rule == ERASED)
+    )
+    others = F.aggregate(F.map_values(faultless), F.lit(0).cast("bigint"), lambda sum, n: sum + n)
     return (
         numbered.where("_place = 1")
         .groupBy("table_name")
-        .agg(F.sum("rows").alias("rows"), F.sum("refused").alias("refused"))
+        .agg(F.sum("rows").alias("rows"), F.sum(F.col("refused") - others).alias("refused"))
         .collect()
     )
+
+
+def kept_settings(job: Job) -> set[str]:
+    """The settings of the fits that may still be served: those of the champion, of the one before
+    it, and of the challenger."""
+    versions = [job.tracking.version("retrieval", alias) for alias in (CHAMPION, CHALLENGER)]
+    current = standing(job, CHAMPION)
+    if current is not None:
+        with suppress(StateError):
+            versions.append(previous_champion(job, current)["retrieval"])
+    return {version.tags.get(SETTINGS, "") for version in versions if version is not None}
+
+
+def check_servable(job: Job, versions: dict[str, ModelVersion]) -> None:
+    """Refuse a model whose vectors are gone.
+
+    Raises
+    ------
+    StateError
+        They were deleted, or another fit of that day and these settings was never made.
+    """
+    retrieval = versions["retrieval"]
+    items = job.lakehouse.read(tables.ITEM_VECTORS)
+    fit = items.where(
+        (F.col("fitted_date") == F.lit(retrieval.as_of))
+        & (F.col("settings") == retrieval.tags.get(SETTINGS, ""))
+    )
+    if fit.isEmpty():
+        raise StateError(
+            f"{retrieval} cannot serve any more: features.item_vectors has no fit of "
+            f"{retrieval.as_of} by its settings; train again with its configuration"
+        )
 
 
 def previous_champion(job: Job, current: str) -> dict[str, ModelVersion]:

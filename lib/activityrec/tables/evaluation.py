@@ -37,7 +37,8 @@ METRICS = Table(
         *_INTERVAL,
         Column("differs", "BOOLEAN", "whether the interval of the part's difference from the whole "
                "leaves out 0; NULL: no part, or no interval"),
-        Column("rows", "BIGINT", "exposures, or list rows, that it was computed from", True),
+        Column("rows", "BIGINT", "exposures, or list rows, that it was computed from; of "
+               "auc_within_user_live: pairs of exposures", True),
         Column("positives", "BIGINT", "answered ones among them", True),
         Column("groups", "BIGINT", "users or activities averaged over; users of a part; of "
                "users_without_relevant these users; NULL: pooled"),
@@ -83,9 +84,10 @@ CURVES = Table(
         *_INTERVAL,
         finite("lift", "rate divided by that of all exposures; NULL: nothing was answered"),
         probability("captured", "share of all answered exposures in this bin and those before it; "
-                    "NULL: nothing was answered"),
+                    "NULL: nothing was answered, or a bin of the curve is hidden"),
         Column("rows", "BIGINT", "exposures in the bin", True),
         Column("positives", "BIGINT", "answered ones among them", True),
+        Column("users", "BIGINT", "users of these exposures", True),
     ),
     key=("run_id", "model", "population", "curve", "bin"),
     cluster_by=("run_id",),

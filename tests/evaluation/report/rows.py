@@ -53,6 +53,7 @@ def point(curve: str, number: int, rate: float | None, captured: float | None) -
         "captured": captured,
         "rows": 100,
         "positives": 20,
+        "users": 90,
     }
 
 
@@ -98,6 +99,8 @@ def gate(name: str, passed: bool, reason: str, decision: str = "kept") -> Row:
     }
 
 
+SPRING = {"slice": "activity_id", "slice_value": "spring"}
+"""The audience of one activity."""
 METRICS = [
     metric("ranker", "auc", 0.84),
     metric("past_rate", "auc", 0.77),
@@ -118,6 +121,9 @@ METRICS = [
     metric("ranker", "auc", 0.71, slice="channel", slice_value=HOSTILE, differs=True, groups=40),
     metric("ranker", "auc", 0.81, slice="week", slice_value="2017-10-02", differs=False),
     metric("past_rate", "auc", 0.75, slice="week", slice_value="2017-10-02", differs=False),
+    metric("ranker", "response_rate", 0.1, groups=300, **SPRING),
+    metric("past_rate", "response_rate@100", 0.15, k=100, **SPRING),
+    metric("ranker", "response_rate@100", 0.25, k=100, **SPRING),
 ]
 
 FULL = ReportData(

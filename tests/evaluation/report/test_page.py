@@ -18,7 +18,10 @@ from tests.evaluation.report.rows import (
     metric,
 )
 
-SECTIONS = ["summary", "models", "curves", "lists", "parts", "trend", "inputs", "policies", "gate"]
+SECTIONS = [
+    *["summary", "models", "curves", "lists", "parts", "audiences", "trend", "inputs"],
+    *["policies", "gate"],
+]
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +177,22 @@ def test_one_as_of_is_no_trend_and_labels_may_be_in_any_script() -> None:
     page = Page(render(replace(FULL, earlier=[], metrics=[*METRICS, foreign])))
     assert "Left out: serving.metrics has no earlier run" in page.sections["trend"]
     assert "City: 杭州市" in page.sections["parts"]
+
+
+def test_audiences_have_a_table_of_their_own_and_are_no_parts(full: Page) -> None:
+    head, row = full.tables["Answered share of audiences"]
+    assert [text for text, _ in head] == [
+        *["Activity", "Users", "all", "first 100 by ranker", "first 100 by past_rate"]
+    ]
+    assert [text.split(" ")[0] for text, _ in row] == ["spring", "300", "0.100", "0.250", "0.150"]
+    assert "spring" not in full.sections["parts"]
+
+
+def test_what_lists_are_like_is_neither_better_nor_worse() -> None:
+    rows = [
+        metric(model, "gini@3", value, population="lists", k=3)
+        for model, value in (("ranker", 0.2), ("popularity", 0.9))
+    ]
+    page = Page(render(replace(EMPTY, metrics=[*METRICS, *rows])))
+    (gini,) = [row for row in page.tables["Population lists"] if row[0][0].startswith("Gini")]
+    assert not [mark for _, mark in gini if mark == "best"]

@@ -58,7 +58,7 @@ def read_report(lakehouse: Lakehouse, run_id: str, as_of: date) -> ReportData:
     Parameters
     ----------
     as_of
-        That of the run; the trend ends with it.
+        That of the run, if it has no metrics; otherwise theirs, at which models were frozen.
 
     Raises
     ------
@@ -70,8 +70,11 @@ def read_report(lakehouse: Lakehouse, run_id: str, as_of: date) -> ReportData:
     }
     decided = max((row["decided_ts"] for row in rows["promotions"]), default=None)
     last = [row for row in rows.pop("promotions") if row["decided_ts"] == decided]
-    before = _earlier(_table(lakehouse, tables.METRICS), as_of)
-    return ReportData(run_id, as_of, dict(lakehouse.reads), promotions=last, earlier=before, **rows)
+    frozen = max((row["as_of"] for row in rows["metrics"]), default=as_of)
+    before = _earlier(_table(lakehouse, tables.METRICS), frozen, run_id)
+    return ReportData(
+        run_id, frozen, dict(lakehouse.reads), promotions=last, earlier=before, **rows
+    )
 
 
 def _table(lakehouse: Lakehouse, table: Table) -> DataFrame | None:
@@ -87,11 +90,12 @@ def _rows_of(table: DataFrame | None, run_id: str, contract: Table) -> list[Row]
     return sorted(found, key=lambda row: [(row[name] is None, row[name]) for name in order])
 
 
-def _earlier(metrics: DataFrame | None, as_of: date) -> list[Row]:
-    """Of each earlier as_of the run with the last id."""
+def _earlier(metrics: DataFrame | None, as_of: date, run_id: str) -> list[Row]:
+    """Of each earlier as_of the run with the last id; none of this run."""
     if metrics is None:
         return []
-    whole = metrics.where((F.col("slice") == WHOLE) & (F.col("as_of") < F.lit(as_of)))
+    others = metrics.where((F.col("run_id") != run_id) & (F.col("as_of") < F.lit(as_of)))
+    whole = others.where(F.col("slice") == WHOLE)
     runs = [
         (row["as_of"], row["run_id"])
         for row in whole.select("as_of", "run_id").distinct().collect()

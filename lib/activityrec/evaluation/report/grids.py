@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from activityrec.evaluation.report import measures
 from activityrec.evaluation.report.data import Row
-from activityrec.evaluation.report.parts import by_part, part_metrics
+from activityrec.evaluation.report.measures import RANKER
+from activityrec.evaluation.report.parts import audiences, by_part, part_metrics
 from activityrec.evaluation.report.words import (
     NONE,
     count,
@@ -94,6 +95,28 @@ def parts_grid(metrics: Sequence[Row]) -> Grid | None:
         body.append([Cell(title(slice_name)), Cell(plain(value)), *cells, *counts])
     columns = ["Slice", "Part", *map(title, names), "Exposures", "Answered", "Users"]
     return Grid("Parts of the exposures", columns, body, frozenset({1}))
+
+
+def audience_grid(metrics: Sequence[Row]) -> Grid | None:
+    """What the best users of each activity by each model answered, beside all who were sent it."""
+    found = audiences(metrics)
+    keys = {key for _, rows in found for key in rows if key[1].startswith("response_rate@")}
+    firsts = sorted(keys, key=lambda key: (measures.metric_order(key[1]), key[0] != RANKER, key[0]))
+    if not firsts:
+        return None
+    body = []
+    for activity, rows in found:
+        shown = (row for (_, metric), row in rows.items() if metric == "response_rate")
+        every = next(shown, None)
+        if every is None:
+            # Of so few that it is not shown.
+            continue
+        cells = [_part_cell(rows.get(key)) for key in firsts]
+        body.append(
+            [Cell(plain(activity)), Cell(count(every["groups"])), _part_cell(every), *cells]
+        )
+    named = [f"first {metric.partition('@')[2]} by {model}" for model, metric in firsts]
+    return Grid("Answered share of audiences", ["Activity", "Users", "all", *named], body)
 
 
 def _part_cell(row: Row | None) -> Cell:

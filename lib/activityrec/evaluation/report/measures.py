@@ -20,6 +20,10 @@ POPULATIONS = {
 }
 
 _LOWER = frozenset({"log_loss", "brier", "calibration_error"})
+_DESCRIBES = frozenset(
+    {"novelty", "diversity", "gini", "activity_coverage", "user_coverage", "users_without_relevant"}
+)
+"""What lists are like: more of it is neither better nor worse by itself."""
 _NEAR_ONE = frozenset({"calibration_ratio"})
 _ORDER = (
     "auc",
@@ -46,6 +50,8 @@ _SAME = 1e-9
 
 def direction(metric: str) -> str:
     """In words, which values of a metric are good."""
+    if metric.partition("@")[0] in _DESCRIBES:
+        return ""
     if metric in _LOWER:
         return "lower is better"
     return "1 is best" if metric in _NEAR_ONE else "higher is better"
@@ -60,6 +66,8 @@ def cost(metric: str, value: float) -> float:
 
 def best_of(metric: str, rows: Iterable[Row]) -> set[str]:
     """The models with the best value of a metric; none where there is nothing to compare."""
+    if metric.partition("@")[0] in _DESCRIBES:
+        return set()
     costs = {row["model"]: cost(metric, row["value"]) for row in rows if row["value"] is not None}
     if len(costs) < 2:
         return set()

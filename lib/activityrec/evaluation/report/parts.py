@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
+from activityrec.evaluation.audience_metrics import SLICE as AUDIENCE
 from activityrec.evaluation.report.data import Row
 from activityrec.evaluation.report.measures import RANKER, main_population, metric_order
 from activityrec.evaluation.slices import WHOLE
 
 WEEK = "week"
+SIDES = (WHOLE, AUDIENCE)
+"""What is no part of the exposures: all of them, and the audiences of activities."""
 
 
 def part_rows(metrics: Sequence[Row], model: str = RANKER) -> list[Row]:
@@ -15,7 +18,7 @@ def part_rows(metrics: Sequence[Row], model: str = RANKER) -> list[Row]:
     return [
         row
         for row in metrics
-        if (row["population"], row["model"]) == (population, model) and row["slice"] != WHOLE
+        if (row["population"], row["model"]) == (population, model) and row["slice"] not in SIDES
     ]
 
 
@@ -43,6 +46,17 @@ def by_part(metrics: Sequence[Row]) -> list[tuple[str, str, dict[str, Row]]]:
         found.setdefault(_name(row), {})[row["metric"]] = row
     every = [(*key, rows) for key, rows in found.items()]
     return sorted(every, key=lambda part: (not _differ(part[2].values()), part[0], part[1]))
+
+
+def audiences(metrics: Sequence[Row]) -> list[tuple[str, dict[tuple[str, str], Row]]]:
+    """Activity, and its rows in the main population by model and metric."""
+    population = main_population(metrics)
+    found: dict[str, dict[tuple[str, str], Row]] = {}
+    for row in metrics:
+        if (row["population"], row["slice"]) == (population, AUDIENCE):
+            mine = found.setdefault(row["slice_value"] or "", {})
+            mine[row["model"], row["metric"]] = row
+    return sorted(found.items())
 
 
 def _differ(rows: Iterable[Row]) -> bool:

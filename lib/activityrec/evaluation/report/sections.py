@@ -34,6 +34,7 @@ def sections(data: ReportData) -> list[Section]:
         _curves(data),
         _lists(data),
         _parts(data),
+        _audiences(data),
         _trend(data),
         _inputs(data),
         _policies(data),
@@ -118,6 +119,17 @@ def _parts(data: ReportData) -> Section:
         "Left out: no part of the exposures has enough users, or no slices are configured.",
         [parts_plot(data.metrics), week_plot(data.metrics)],
         [grids.parts_grid(data.metrics)],
+    )
+
+
+def _audiences(data: ReportData) -> Section:
+    return _section(
+        "audiences",
+        "Audiences",
+        "Of those who were sent an activity: what all of them answered, and what those did whom a "
+        "model scores highest.",
+        "Left out: no activity was sent to more users than evaluate.audience.",
+        tables=[grids.audience_grid(data.metrics)],
     )
 
 
