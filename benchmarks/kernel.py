@@ -50,7 +50,8 @@ def users_of(spark: SparkSession, users: np.ndarray, parts: int) -> DataFrame:
             F.expr("CAST(NULL AS ARRAY<INT>)").alias("als_indices"),
             F.col("features").alias("als_vector"),
             F.expr("CAST(array() AS ARRAY<INT>)").alias("answered_activities"),
-            F.expr("CAST(array() AS ARRAY<INT>)").alias("outside_targets"),
+            F.expr("CAST(array() AS ARRAY<INT>)").alias("capped_activities"),
+            F.expr("CAST(array() AS ARRAY<INT>)").alias("barred_by"),
             F.expr("CAST(array() AS ARRAY<STRUCT<product_no: INT>>)").alias("by_product"),
             F.expr("CAST(array() AS ARRAY<STRUCT<category_no: INT>>)").alias("by_category"),
             F.expr("named_struct('_', 0)").alias("totals"),
@@ -68,7 +69,6 @@ def kernel(users: DataFrame, items: np.ndarray) -> DataFrame:
         {"als": ActivitySideVectors.dense(items)},
         {"als": 1.0},
         np.zeros(len(items)),
-        np.full(len(items), -1),
     )
     fields = "activity_id: STRING, als_score: DOUBLE, als_rank: DOUBLE, list_score: DOUBLE"
     schema = f"user_id INT, candidates ARRAY<STRUCT<{fields}>>"

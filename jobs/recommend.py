@@ -8,11 +8,20 @@ from activityrec.job import Job, main
 from activityrec.ranking.reasons import reason_columns, with_reasons
 from activityrec.retrieval.pairs import score_map
 from activityrec.serving.anonymity import group_size, large_groups
-from activityrec.serving.candidates import Serving, Sides, scored_candidates, sides
-from activityrec.serving.lists import audiences, ranked_lists
+from activityrec.serving.candidates import Serving, Sides, sides
+from activityrec.serving.expected_value import with_expected_value
+from activityrec.serving.list_rules import (
+    exclusions,
+    log_rules,
+    made_lists,
+    places_column,
+    rule_counts,
+)
+from activityrec.serving.lists import audiences
 from activityrec.serving.load import load_serving
 from activityrec.serving.offer_scores import Catalogue
 from activityrec.serving.offers import average_spend, catalogue, with_best_offers
+from activityrec.serving.reason_codes import figure_columns, with_reason_codes
 
 
 def run(job: Job) -> dict[str, int]:
@@ -25,7 +34,6 @@ def run(job: Job) -> dict[str, int]:
         config.recommend.planning_days,
     )
     both = sides(serving)
-    candidates = scored_candidates(serving, both)
     kind = config.features.purchase_type
     bought = {
         f"affinity_{what}": F.col(f"{kind}_eligible_{what}") if kind else F.lit(None)
@@ -33,19 +41,18 @@ def run(job: Job) -> dict[str, int]:
     }
     inputs = reason_columns(config) if serving.ranker else {}
     scores = {"scores": score_map(config.retrieval)}
-    listed = candidates.withColumns(bought | scores | inputs).select(
-        "user_id", "activity_id", "score", "probability", "scores", *bought, *inputs
-    )
+    figures = figure_columns(config)
+    made = made_lists(serving, both, job.run_id, bought | scores | figures | inputs)
     limits = config.recommend
-    ranked = ranked_lists(listed, limits.k, limits.audience_size).persist()
     marks = {
         "run_id": F.lit(job.run_id),
         "as_of": F.lit(job.as_of),
         "model": F.lit(str(champion)),
     }
-    lists = ranked.where("listed = 'user'").drop("listed")
+    lists = made.ranked.where("listed = 'user'").drop("listed", "excluded_by", "model_score")
+    lists = with_reason_codes(with_reasons(lists, serving.ranker, config), config)
     recommended = with_best_offers(
-        with_reasons(lists, serving.ranker, config),
+        with_expected_value(lists, serving.history.activities, limits.margin),
         both.histories,
         serving.user_vectors,
         offers_of(serving, both),
@@ -53,15 +60,22 @@ def run(job: Job) -> dict[str, int]:
         limits.offers,
         limits.products,
     ).withColumns(marks)
-    targeted = audiences(ranked, limits.audience_size).withColumns(marks)
+    targeted = audiences(made.ranked, limits.audience_size, places_column(made.places))
+    targeted = targeted.withColumns(marks)
     targeted = large_groups(targeted, "activity_id", group_size(config))
+    left_out = exclusions(made, both, config).withColumns(marks)
     run = f"run_id = '{job.run_id}'"
-    return {
+    written = {
         "recommendations": lakehouse.replace(tables.RECOMMENDATIONS, recommended, run),
         "audiences": lakehouse.replace(
             tables.AUDIENCES, targeted.select(tables.AUDIENCES.column_names), run
         ),
+        "exclusions": lakehouse.replace(tables.EXCLUSIONS, left_out, run),
     }
+    left_out = lakehouse.read(tables.EXCLUSIONS).where(run)
+    log_rules(left_out)
+    counts = lakehouse.replace(tables.RULE_COUNTS, rule_counts(left_out, config), run)
+    return written | {"rule_counts": counts}
 
 
 def offers_of(serving: Serving, both: Sides) -> Catalogue:

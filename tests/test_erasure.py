@@ -75,10 +75,15 @@ ABOUT: dict[Table, dict[str, Any]] = {
     tables.USER_VECTORS: {"fitted_date": DAY, "retriever": "als", "vector": [1.0, 2.0]},
     tables.RECOMMENDATIONS: {
         "run_id": "r1", "as_of": DAY, "rank": 1, "activity_id": "a1", "score": 0.5,
-        "scores": {"als": 0.5}, "offers": [], "products": [], "model": "m/1",
+        "scores": {"als": 0.5}, "offers": [], "products": [], "propensity": 1.0, "reason_codes": [],
+        "reason_text": {}, "model": "m/1",
     },
     tables.AUDIENCES: {
         "run_id": "r1", "as_of": DAY, "activity_id": "a1", "rank": 1, "score": 0.5, "model": "m/1",
+    },
+    tables.EXCLUSIONS: {
+        "run_id": "r1", "as_of": DAY, "activity_id": "a1", "rule": "answered", "rank": 1,
+        "score": 0.5, "model": "m/1",
     },
 }  # fmt: skip
 """A row of each table, but for the user."""

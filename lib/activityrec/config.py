@@ -21,6 +21,7 @@ from activityrec.config_off_policy import OffPolicyConfig
 from activityrec.config_promote import PromoteConfig
 from activityrec.config_publish import PublishConfig
 from activityrec.config_ranker import RankerConfig
+from activityrec.config_recommend import ExploreConfig, RecommendConfig
 from activityrec.config_retrieval import (
     AlsConfig,
     BayesConfig,
@@ -32,6 +33,13 @@ from activityrec.config_retrieval import (
     RetrievalConfig,
     SegmentsConfig,
 )
+from activityrec.config_rules import (
+    BlockConfig,
+    BoostConfig,
+    FrequencyConfig,
+    PinConfig,
+    RulesConfig,
+)
 from activityrec.config_tune import RangeConfig, TuneConfig
 
 __all__ = [
@@ -40,12 +48,16 @@ __all__ = [
     "AttributeConfig",
     "AttributesConfig",
     "BayesConfig",
+    "BlockConfig",
+    "BoostConfig",
     "Config",
     "ContentConfig",
     "EaseConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "ExploreConfig",
     "FeaturesConfig",
+    "FrequencyConfig",
     "HistoryConfig",
     "IngestConfig",
     "InteractionsConfig",
@@ -53,6 +65,7 @@ __all__ = [
     "LakehouseConfig",
     "MaintainConfig",
     "OffPolicyConfig",
+    "PinConfig",
     "PopularityConfig",
     "PrivacyConfig",
     "PromoteConfig",
@@ -63,6 +76,7 @@ __all__ = [
     "RecommendConfig",
     "ResponseConfig",
     "RetrievalConfig",
+    "RulesConfig",
     "SegmentsConfig",
     "SourceConfig",
     "SourcesConfig",
@@ -126,18 +140,6 @@ class FeaturesConfig(Section):
     type_rate_prior: Annotated[float, Field(gt=0)] = 20.0
 
 
-class RecommendConfig(Section):
-    """The lists: length, candidates, how far ahead activities are planned."""
-
-    k: Annotated[int, Field(ge=1)] = 10
-    candidates: Annotated[int, Field(ge=1)] = 100
-    planning_days: Annotated[int, Field(ge=0)] = 0
-    offers: Annotated[int, Field(ge=0)] = 3
-    products: Annotated[int, Field(ge=0)] = 5
-    audience_size: Annotated[int, Field(ge=1)] = 10_000
-    exclude_answered: bool = True
-
-
 class EvaluateConfig(Section):
     """How far the evaluation looks past ``as_of``, and its thresholds.
 
@@ -180,6 +182,7 @@ class Config(Section):
     retrieval: RetrievalConfig = RetrievalConfig()
     ranker: RankerConfig = RankerConfig()
     recommend: RecommendConfig = RecommendConfig()
+    rules: RulesConfig = RulesConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     promote: PromoteConfig = PromoteConfig()
     publish: PublishConfig = PublishConfig()

@@ -126,12 +126,13 @@ def test_serving_computes_the_features_that_training_learnt_from(
     empty = pa.array([[]] * count, pa.list_(pa.int32()))
     (batch,) = (
         histories.append_column("answered_activities", empty)
-        .append_column("outside_targets", empty)
+        .append_column("capped_activities", empty)
+        .append_column("barred_by", empty)
         .combine_chunks()
         .to_batches()
     )
     width = len(ACTIVITIES)
-    live = LiveActivities(items.side, {}, {}, np.zeros(width), np.full(width, -1))
+    live = LiveActivities(items.side, {}, {}, np.zeros(width))
     (served,) = candidate_mapper(Spread(pickle.dumps(live)), ["user_id"], NAMES, width)(
         iter([batch])
     )

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -87,6 +88,31 @@ def test_every_user_has_a_list_and_lists_are_in_order(planted_run: Job) -> None:
         scores = [row["score"] for row in rows]
         assert scores == sorted(scores, reverse=True)
         assert len(rows) <= planted_run.config.recommend.k
+
+
+def test_reasons_are_true_to_the_contributions(planted_run: Job) -> None:
+    rows = rows_of(planted_run, "recommendations").collect()
+    assert sum(len(row["reason_codes"]) for row in rows) > len(rows)
+    for row in rows:
+        adds = [reason["contribution"] for reason in row["reasons"] if reason["contribution"] > 0]
+        told = [code["contribution"] for code in row["reason_codes"]]
+        assert told == sorted(told, reverse=True)
+        assert set(told) <= set(adds)
+        assert set(row["reason_text"]) == {"en", "zh"}
+        assert row["propensity"] == 1
+        for code in row["reason_codes"]:
+            if code["code"] == "bought_before":
+                assert code["figures"] == {"products": row["affinity_products"]}
+
+
+def test_what_is_left_out_of_lists_is_told_with_the_rule(planted: Path, planted_run: Job) -> None:
+    told = rows_of(planted_run, "exclusions").collect()
+    answers = map(json.loads, (planted / "answers.json").read_text().splitlines())
+    answered = {(row["user"], row["activity"]) for row in answers if row["at"] < str(AS_OF)}
+    assert {row["rule"] for row in told} == {"answered"}
+    assert {(row["user_id"], row["activity_id"]) for row in told} <= answered
+    counts = {r["activity_id"]: r["users"] for r in rows_of(planted_run, "rule_counts").collect()}
+    assert counts == Counter(row["activity_id"] for row in told)
 
 
 def test_planned_activities_without_any_answer_are_ranked_by_taste(planted_run: Job) -> None:

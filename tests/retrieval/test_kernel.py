@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 
 from activityrec.features.affinity import ActivitySide, Ragged, sparse_products
-from activityrec.retrieval.kernel import (
-    LiveActivities,
-    allowed,
-    candidate_mapper,
-    proposed,
-    top,
+from activityrec.retrieval.eligibility import (
+    RULES,
+    Barrier,
+    broken_rules,
+    would_be_candidates,
 )
+from activityrec.retrieval.kernel import LiveActivities, candidate_mapper, proposed, top
 from activityrec.retrieval.scores import ActivitySideVectors
 from activityrec.retrieval.spread import Spread
 
@@ -107,7 +107,7 @@ def _live() -> LiveActivities:
         {"als": ActivitySideVectors.dense(np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32))},
         {"als": 1.0},
         np.array([0.1, 0.9, 0.5]),
-        np.array([-1, 0, 1]),
+        (Barrier("target_group", np.array([1])), Barrier("consent", np.array([1, 2]))),
     )
 
 
@@ -119,28 +119,72 @@ def _users() -> pa.RecordBatch:
             pa.array([None] * 4, pa.list_(pa.int32())),
             pa.array([[2.0, 1.0], None, [2.0, 1.0], [2.0, 1.0]], pa.list_(pa.float32())),
             pa.array([[], [], [2], []], pa.list_(pa.int32())),
+            pa.array([[], [], [1], []], pa.list_(pa.int32())),
             pa.array([[], [], [], [0, 1]], pa.list_(pa.int32())),
             empty,
             pa.array([[]] * 4, pa.list_(pa.struct([("category_no", pa.int32())]))),
             pa.array([{"_": 0}] * 4, pa.struct([("_", pa.int32())])),
         ],
-        names=["user_id", "als_indices", "als_vector", "answered_activities", "outside_targets",
-               "by_product", "by_category", "totals"],
+        names=["user_id", "als_indices", "als_vector", "answered_activities", "capped_activities",
+               "barred_by", "by_product", "by_category", "totals"],
     )  # fmt: skip
 
 
-def test_masks_leave_out_what_was_answered_and_other_target_groups() -> None:
-    np.testing.assert_array_equal(
-        allowed(_users(), _live()),
-        [[True, True, True], [True, True, True], [True, True, False], [True, False, False]],
-    )
+BROKEN = [
+    ["", "", ""],
+    ["", "", ""],
+    ["", "frequency_cap", "answered"],
+    ["", "target_group", "consent"],
+]
+
+
+def rules_of(rows: pa.RecordBatch) -> list[list[str]]:
+    codes = broken_rules(rows, _live().barriers, 3)
+    return [[("", *RULES)[code] for code in user] for user in codes]
+
+
+def test_masks_know_the_first_rule_that_is_broken() -> None:
+    assert rules_of(_users()) == BROKEN
 
 
 def test_a_slice_of_a_batch_is_masked_by_its_own_rows() -> None:
-    part = _users().slice(2, 2)
-    np.testing.assert_array_equal(
-        allowed(part, _live()), [[True, True, False], [True, False, False]]
-    )
+    assert rules_of(_users().slice(2, 2)) == BROKEN[2:]
+
+
+def test_only_what_would_have_been_a_candidate_is_excluded() -> None:
+    order = np.array([[5.0, 4, 3, 2, 1], [5, 4, 3, 2, 1], [1, 2, 3, 4, 5]])
+    broken = np.array([[1, 0, 2, 0, 1], [0, 0, 0, 0, 0], [0, 1, 1, 1, 1]], dtype=np.int8)
+
+    def cells(n: int, limit: int) -> list[tuple[int, int]]:
+        found = would_be_candidates(order, broken, n, limit)
+        return list(zip(*map(np.ndarray.tolist, found), strict=True))
+
+    # Of the first user 4 and 2 are the best two that are allowed; of the last there is but one.
+    assert cells(2, 9) == [(0, 0), (0, 2), (2, 4), (2, 3), (2, 2), (2, 1)]
+    assert cells(2, 1) == [(0, 0), (2, 4)]
+    assert cells(1, 9) == [(0, 0), (2, 4), (2, 3), (2, 2), (2, 1)]
+    assert cells(5, 9) == [(0, 0), (0, 2), (0, 4), (2, 4), (2, 3), (2, 2), (2, 1)]
+
+
+def test_candidates_carry_the_rule_that_excludes_them_behind_those_allowed() -> None:
+    live = Spread(pickle.dumps(_live()))
+    mapper = candidate_mapper(live, ["user_id"], [], 3, excluded=3)
+    (batch,) = mapper(iter([_users()]))
+    found = [
+        [(c["activity_id"], ("", *RULES)[c["rule"]]) for c in rows.as_py()]
+        for rows in batch.column("candidates")
+    ]
+    assert found[2:] == [
+        [("a", ""), ("c", "answered"), ("b", "frequency_cap")],
+        [("a", ""), ("c", "consent"), ("b", "target_group")],
+    ]
+
+
+def test_what_is_pinned_is_a_candidate_of_whom_rules_allow_it() -> None:
+    live = Spread(pickle.dumps(replace(_live(), pinned=np.array([1]))))
+    (batch,) = candidate_mapper(live, ["user_id"], [], 1)(iter([_users()]))
+    found = [[c["activity_id"] for c in rows.as_py()] for rows in batch.column("candidates")]
+    assert found == [["b"], ["b"], ["a"], ["a"]]
 
 
 def test_candidates_are_best_first_and_unknown_users_get_the_popular_ones() -> None:
@@ -151,6 +195,6 @@ def test_candidates_are_best_first_and_unknown_users_get_the_popular_ones() -> N
     assert names == {
         "known": ["c", "a"],
         "unknown": ["b", "c"],
-        "answered": ["a", "b"],
+        "answered": ["a"],
         "outsider": ["a"],
     }

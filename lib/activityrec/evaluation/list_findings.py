@@ -12,11 +12,11 @@ from activityrec.evaluation.beyond_accuracy import list_arrays, property_counts,
 from activityrec.evaluation.coverage import coverage_draws
 from activityrec.evaluation.draws import Bootstrap, differences, summarised
 from activityrec.evaluation.findings import Findings, shaped
-from activityrec.evaluation.listed import ListedActivities, known_shares, similarities
+from activityrec.evaluation.listed import ListedActivities, known_shares
 from activityrec.evaluation.lists import best_first, by_scores, list_counts, list_draws, list_hits
-from activityrec.features.attributes import declared_columns
 from activityrec.features.outcomes import responses_of
 from activityrec.serving.candidates import Serving, Sides, scored_candidates, sides
+from activityrec.serving.diversity import activity_similarity, diversified
 
 MILLIONTHS = 1_000_000
 
@@ -61,13 +61,25 @@ def of_lists(
         served = champion.only(asked.select("user_id"), every_activity=False)
         rows = scored_candidates(served, sides(served))
         scored = scored.unionByName(by_scores(rows, {"champion": "score"}))
-    lists = best_first(scored, max(ks)).persist()
+    lists = best_first(scored, max(ks))
+    if config.recommend.diversity > 0:
+        under_test = scores_under_test(serving, asked, both, candidates)
+        lists = lists.unionByName(diversified_lists(serving, both, under_test, max(ks)))
+    lists = lists.persist()
     pairs = ["user_id", "activity_id"]
     usual = lists.where("model = 'popularity'").select(*pairs, F.col("rank").alias("expected"))
     relevant = answered.join(candidates.select(*pairs), on=pairs, how="left_semi").join(
         usual, on=pairs, how="left"
     )
     return _findings(serving, lists, relevant.persist(), asked, both, ks)
+
+
+def diversified_lists(serving: Serving, both: Sides, under_test: DataFrame, k: int) -> DataFrame:
+    """The lists of the model under test, re-ranked as ``recommend.diversity`` says."""
+    strength, ids = serving.config.recommend.diversity, both.live.side.activity_ids
+    alike = activity_similarity(serving, both)
+    lists = diversified(under_test.drop("model"), ids, alike, strength, k)
+    return lists.withColumn("model", F.lit("diversified"))
 
 
 def name_under_test(serving: Serving) -> str:
@@ -132,16 +144,8 @@ def scores_under_test(
 def listed_activities(serving: Serving, both: Sides) -> ListedActivities:
     """The live activities, with who knew them before as_of and what they are about."""
     history, ids = serving.history, both.live.side.activity_ids
-    labels = list(declared_columns(serving.config.attributes, "activities"))
-    described = history.activities.select("activity_id", "activity_type", "channel").join(
-        serving.activities.select("activity_id", *labels), on="activity_id", how="inner"
-    )
-    columns = ["activity_type", "channel", *labels]
-    return ListedActivities(
-        ids,
-        known_shares(history.events, history.exposures, ids, serving.users.count()),
-        similarities(described, history.activity_products, history.products, ids, columns),
-    )
+    known = known_shares(history.events, history.exposures, ids, serving.users.count())
+    return ListedActivities(ids, known, activity_similarity(serving, both))
 
 
 def _findings(

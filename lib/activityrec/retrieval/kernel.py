@@ -4,7 +4,7 @@ No pair of user and activity leaves the kernel unless it is a candidate.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from activityrec.features.affinity import ActivitySide, Floats, Ints
 from activityrec.features.pairs import affinity_blocks
+from activityrec.retrieval.eligibility import Barrier, broken_rules, would_be_candidates
 from activityrec.retrieval.scores import blend, score_block
 from activityrec.retrieval.scores import ranks as ranked
 from activityrec.retrieval.sides import Sides
@@ -39,15 +40,18 @@ class LiveActivities:
         Of the retrievers, in the order of candidates.
     popularity
         (activities,) in [0, 1): orders the candidates of users that no retriever knows.
-    target_of
-        (activities,): number of the target group of each, -1 for everyone.
+    barriers
+        The conditions on users that some activities have.
+    pinned
+        Numbers of the activities that are candidates of every user whom rules allow them.
     """
 
     side: ActivitySide
     vectors: Sides
     weights: dict[str, float]
     popularity: Floats
-    target_of: npt.NDArray[np.int64]
+    barriers: tuple[Barrier, ...] = ()
+    pinned: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def candidate_fields(retrievers: list[str], affinities: list[str]) -> list[str]:
@@ -62,16 +66,20 @@ def candidate_mapper(
     affinities: list[str],
     n: int,
     ranks: bool = True,
+    excluded: int = 0,
 ) -> Callable[[Batches], Batches]:
     """A function for ``mapInArrow`` that gives every user their n best live activities.
 
     The input has the columns of :func:`activityrec.retrieval.sides.users_side`,
-    ``answered_activities`` (numbers of activities), ``outside_targets`` (numbers of the target
-    groups that the user is not in) and the histories of
+    what :func:`activityrec.retrieval.eligibility.broken_rules` looks at and the histories of
     :func:`activityrec.features.pairs.histories`. The output has the columns ``passed`` and
     ``candidates``: array of (activity_id, the fields of :func:`candidate_fields`), best first by
     ``list_score``: the blend of the retrievers, and a trace of popularity for users that have
     none; ties by the order of activities. Without ``ranks`` these are NaN: they cost a full sort.
+
+    With ``excluded`` candidates have ``rule`` too, INT: 0, or the number of the rule because of
+    which an activity is none; the best so many of these follow the n candidates, see
+    :func:`activityrec.retrieval.eligibility.would_be_candidates`.
     """
 
     def compute(batches: Batches) -> Batches:
@@ -80,23 +88,29 @@ def candidate_mapper(
         names = pa.array(live.side.activity_ids, pa.string())
         for batch in batches:
             for rows, blocks in affinity_blocks(batch, live.side):
-                mask = allowed(rows, live)
+                broken = broken_rules(rows, live.barriers, len(names))
+                mask = broken == 0
                 scores = {
                     name: score_block(
                         rows.column(f"{name}_indices"), rows.column(f"{name}_vector"), side
                     )
                     for name, side in live.vectors.items()
                 }
-                order = _with_trace(blend(scores, live.weights, mask), live.popularity)
-                user, activity = top(order, proposed(scores, order, mask, n), n)
+                order = _with_trace(blend(scores, live.weights, mask), mask, live.popularity)
+                user, activity = _candidates(scores, order, mask, live.pinned, n)
                 for name, block in scores.items():
                     blocks[f"{name}_score"] = block
                     blocks[f"{name}_rank"] = (
                         ranked(block) if ranks else np.broadcast_to(np.nan, block.shape)
                     )
                 blocks["list_score"] = order
-                columns = {field: pa.array(blocks[field][user, activity]) for field in fields}
+                if excluded:
+                    more = would_be_candidates(order, broken, n, excluded)
+                    user, activity = _together((user, activity), more)
+                columns = {name: pa.array(blocks[name][user, activity]) for name in fields}
                 columns = {"activity_id": names.take(pa.array(activity)), **columns}
+                if excluded:
+                    columns["rule"] = pa.array(broken[user, activity].astype(np.int32))
                 lists = _lists(columns, user, rows.num_rows)
                 yield pa.RecordBatch.from_arrays(
                     [*[rows.column(name) for name in passed], lists], names=[*passed, "candidates"]
@@ -112,25 +126,30 @@ def _lists(columns: dict[str, pa.Array], user: Ints, users: int) -> pa.ListArray
     return pa.ListArray.from_arrays(pa.array(offsets), structs)
 
 
-def allowed(rows: pa.RecordBatch, live: LiveActivities) -> Mask:
-    """(users, activities): in the target group, and not answered before."""
-    mask = np.ones((rows.num_rows, len(live.side.activity_ids)), dtype=bool)
-    user, answered = _cells(rows.column("answered_activities"))
-    mask[user, answered] = False
-    user, outside = _cells(rows.column("outside_targets"))
-    for number in np.unique(outside):
-        mask[np.ix_(user[outside == number], live.target_of == number)] = False
-    return mask
+def _candidates(
+    scores: dict[str, Floats], order: Floats, mask: Mask, pinned: Ints, n: int
+) -> tuple[Ints, Ints]:
+    """Row and column of the n candidates of each user, best first behind what is pinned."""
+    if not len(pinned):
+        return top(order, proposed(scores, order, mask, n), n)
+    first = order.copy()
+    first[:, pinned] = np.inf
+    kept = proposed(scores, first, mask, n)
+    kept[:, pinned] = mask[:, pinned]
+    return top(first, kept, n)
 
 
-def _cells(column: pa.ListArray) -> tuple[Ints, Ints]:
-    lengths = np.diff(column.offsets.to_numpy())
-    return np.repeat(np.arange(len(column)), lengths), column.flatten().to_numpy().astype(np.int64)
+def _together(first: tuple[Ints, Ints], more: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    """The cells of both, those of a row side by side."""
+    user = np.concatenate([first[0], more[0]])
+    order = np.argsort(user, kind="stable")
+    return user[order], np.concatenate([first[1], more[1]])[order]
 
 
-def _with_trace(order: Floats, popularity: Floats) -> Floats:
+def _with_trace(order: Floats, mask: Mask, popularity: Floats) -> Floats:
     """Popularity breaks ties, and orders everything where all scores are 0."""
-    size = np.maximum(order.max(axis=1, initial=0), -order.min(axis=1, initial=0))
+    among = order if mask.all() else np.where(mask, order, 0.0)
+    size = np.maximum(among.max(axis=1, initial=0), -among.min(axis=1, initial=0))
     trace = POPULARITY_TRACE * np.where(size > 0, size, 1.0)
     return order + trace[:, None] * popularity
 

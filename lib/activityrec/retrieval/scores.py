@@ -200,7 +200,7 @@ def blend(
     """Σ weight × the scores, standardised over each user's allowed activities.
 
     With one retriever the scores as they are; a user whose scores by a retriever are all equal
-    gets nothing from it.
+    gets nothing from it. What is not allowed is measured by the others' mean and deviation.
     """
     if len(scores) == 1:
         return next(iter(scores.values()))
@@ -208,7 +208,8 @@ def blend(
     total = np.zeros(mask.shape)
     for name, block in scores.items():
         mean = np.where(mask, block, 0.0).sum(axis=1, keepdims=True) / count
-        centred = np.where(mask, block - mean, 0.0)
+        difference = block - mean
+        centred = np.where(mask, difference, 0.0)
         spread = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
-        total += weights[name] * centred / np.where(spread > 1e-12, spread, np.inf)
+        total += weights[name] * difference / np.where(spread > 1e-12, spread, np.inf)
     return total

@@ -5,21 +5,32 @@ from datetime import date
 
 import numpy as np
 from pyspark.ml import PipelineModel
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import Config
-from activityrec.features.attributes import age_band
 from activityrec.features.history import History
 from activityrec.features.outcomes import responses_of
 from activityrec.features.pairs import EligibleItems
 from activityrec.features.snapshots import Snapshots
 from activityrec.ingest.horizon import live_activities
 from activityrec.ranking.pipeline import probabilities
+from activityrec.retrieval.eligibility import CELL_RULES, Barrier
 from activityrec.retrieval.kernel import LiveActivities, candidate_fields, candidate_mapper
 from activityrec.retrieval.sides import activity_sides, no_sides, users_side
 from activityrec.retrieval.spread import spread
+from activityrec.serving.rules import (
+    NUMBERS,
+    UserCondition,
+    barred_by,
+    capped,
+    favoured_by,
+    pinned_numbers,
+    rooms,
+    rule_columns,
+    user_conditions,
+)
 
 
 @dataclass(frozen=True)
@@ -87,36 +98,49 @@ class Sides:
         Their eligible products.
     histories
         The users' purchases of these, and of their categories.
+    conditions
+        Those on users that some of the activities have.
     """
 
     live: LiveActivities
     items: EligibleItems
     histories: DataFrame
+    conditions: list[UserCondition]
 
 
-def scored_candidates(serving: Serving, sides: Sides) -> DataFrame:
+def scored_candidates(serving: Serving, sides: Sides, excluded: int = 0) -> DataFrame:
     """Each user's candidates with all features, ``probability`` and ``score``.
+
+    Parameters
+    ----------
+    excluded
+        Of the activities that would be candidates of a user but for a rule, the best so many are
+        scored too.
 
     Returns
     -------
     DataFrame
         The columns of ``features.training_examples`` without label and exposure_ts, ``score``
         (what lists are ordered by) and ``probability`` (NULL without a ranker). The rows of a
-        user stand together, in one partition: nothing is shuffled after the kernel.
+        user stand together, in one partition: nothing is shuffled after the kernel. Also the
+        columns of :func:`activityrec.serving.rules.rule_columns`, and with ``excluded`` the
+        number ``rule`` of :data:`activityrec.retrieval.eligibility.RULES`, 0 for candidates.
     """
     users = _users(serving, sides)
     affinities = [column.name for column in tables.affinity_columns(serving.config.features)]
-    passed = serving.users.columns
+    rules = rule_columns(serving.config.rules)
+    passed = [*serving.users.columns, *rules]
     kept = candidate_fields(list(sides.live.vectors), affinities)
-    fields = ", ".join(f"{name}: DOUBLE" for name in kept)
+    fields = ", ".join([f"{name}: DOUBLE" for name in kept] + ["rule: INT"] * bool(excluded))
     schema = ", ".join(
         [
-            *[f"{f.name} {f.dataType.simpleString()}" for f in serving.users.schema],
+            *[f"{f.name} {f.dataType.simpleString()}" for f in users.select(*passed).schema],
             f"candidates ARRAY<STRUCT<activity_id: STRING, {fields}>>",
         ]
     )
     live = spread(users.sparkSession, sides.live)
-    mapper = candidate_mapper(live, passed, affinities, serving.config.recommend.candidates)
+    limit = serving.config.recommend.candidates
+    mapper = candidate_mapper(live, passed, affinities, limit, excluded=excluded)
     candidates = (
         users.mapInArrow(mapper, schema)
         .select(*passed, F.inline("candidates"))
@@ -135,8 +159,9 @@ def sides(serving: Serving) -> Sides:
     # What orders the candidates of users whom no retriever knows.
     popular = F.coalesce("type_response_rate", F.col("responders").cast("double"))
     live = live_activities(serving.history.activities, serving.as_of, planning_days)
+    channel = ["channel"] if serving.config.rules.consent else []
     rows = (
-        live.select("activity_id", "target")
+        live.select("activity_id", "target", *channel)
         .join(
             serving.activities.select("activity_id", popular.alias("popularity")),
             on="activity_id",
@@ -148,81 +173,66 @@ def sides(serving: Serving) -> Sides:
     items = serving.snapshots.items([row["activity_id"] for row in rows])
     ids, weights = items.side.activity_ids, serving.config.retrieval.weights
     vectors = activity_sides(serving.activity_vectors, ids, list(weights))
-    groups = _target_groups(rows)
+    conditions = user_conditions(rows, serving.config)
     popularity = np.array([row["popularity"] or 0.0 for row in rows])
     activities = LiveActivities(
         items.side,
         vectors.get(serving.fitted) or no_sides(list(weights), len(ids)),
         weights,
         popularity / (1 + popularity.max(initial=0.0)),
-        np.array([groups.index(row["target"]) if row["target"] else -1 for row in rows]),
+        tuple(Barrier(condition.rule, condition.activities) for condition in conditions),
+        pinned_numbers(ids, serving.config.rules),
     )
-    return Sides(activities, items, serving.snapshots.histories(items))
-
-
-def _target_groups(rows: list) -> list[dict[str, list[str]]]:
-    groups: list[dict[str, list[str]]] = []
-    for row in rows:
-        if row["target"] and row["target"] not in groups:
-            groups.append(row["target"])
-    return groups
+    return Sides(activities, items, serving.snapshots.histories(items), conditions)
 
 
 def _users(serving: Serving, sides: Sides) -> DataFrame:
     """The users' side of the kernel: one row a user."""
-    config, history, live = serving.config, serving.history, sides.live
-    vectors = users_side(serving.user_vectors, list(live.vectors)).drop("fitted_date")
-    targets = history.activities.where(
-        F.col("activity_id").isin(list(live.side.activity_ids)) & F.col("target").isNotNull()
+    vectors = users_side(serving.user_vectors, list(sides.live.vectors)).drop("fitted_date")
+    barred, barred_unknown = barred_by(sides.conditions)
+    favoured, favoured_unknown = favoured_by(serving.config.rules)
+    profile = serving.history.users.select(
+        "user_id", barred.alias("_barred"), favoured.alias("_favoured")
     )
-    groups = _target_groups(
-        targets.select("activity_id", "target").orderBy("activity_id").collect()
-    )
-    outside = [
-        F.when(~_in_target(group, config.features.age_bands), F.lit(place))
-        for place, group in enumerate(groups)
-    ]
-    profile = history.users.select(
-        "user_id",
-        F.array_compact(F.array(*outside)).cast("array<int>").alias("_outside"),
-    )
-    none = F.array().cast("array<int>")
-    everyone_outside = F.array(*[F.lit(place) for place in range(len(groups))]).cast("array<int>")
-    return (
+    joined = (
         serving.users.join(sides.histories, on=["snapshot_date", "user_id"], how="inner")
         .join(vectors, on="user_id", how="left")
         .join(profile, on="user_id", how="left")
-        .join(_answered(serving, live), on="user_id", how="left")
-        .withColumns(
-            {
-                "answered_activities": F.coalesce("_answered", none),
-                # A user without a profile is in no target group.
-                "outside_targets": F.coalesce("_outside", everyone_outside),
-            }
-        )
-        .drop("_answered", "_outside")
     )
+    for rows in _masks(serving, sides.live):
+        joined = joined.join(rows, on="user_id", how="left")
+    none = F.array().cast(NUMBERS)
+    return joined.withColumns(
+        {
+            CELL_RULES["answered"]: F.coalesce("_answered", none),
+            CELL_RULES["frequency_cap"]: F.coalesce("_capped", none)
+            if "_capped" in joined.columns
+            else none,
+            "barred_by": F.coalesce("_barred", barred_unknown),
+            "favoured_by": F.coalesce("_favoured", favoured_unknown),
+        }
+    ).drop("_answered", "_capped", "_barred", "_favoured")
 
 
-def _in_target(group: dict[str, list[str]], bands: list[int]) -> Column:
-    condition = F.lit(True)
-    for name, values in group.items():
-        value = {
-            "age_band": age_band(F.col("age"), bands),
-            "gender": F.col("gender"),
-        }.get(name, F.col("attributes")[name])
-        condition = condition & F.coalesce(value.isin(values), F.lit(False))
-    return condition
-
-
-def _answered(serving: Serving, live: LiveActivities) -> DataFrame:
-    """(user_id, _answered): numbers of the live activities that each user has answered."""
+def _masks(serving: Serving, live: LiveActivities) -> list[DataFrame]:
+    """What each user has answered and was shown, as far as rules ask for it; by user_id."""
+    rules, history = serving.config.rules, serving.history
     numbers = [(name, place) for place, name in enumerate(live.side.activity_ids)]
-    if not serving.config.recommend.exclude_answered:
-        numbers = []
-    known = serving.history.events.sparkSession.createDataFrame(
+    known = history.events.sparkSession.createDataFrame(
         numbers, "activity_id STRING, activity_no INT"
     )
+    found = [_answered(serving, known)]
+    if rules.frequency_cap:
+        found.append(capped(history, rules.frequency_cap, known))
+    if rules.contact_limit:
+        found.append(rooms(history, rules.contact_limit))
+    return found
+
+
+def _answered(serving: Serving, known: DataFrame) -> DataFrame:
+    """(user_id, _answered): numbers of the live activities that each user has answered."""
+    if not serving.config.recommend.exclude_answered:
+        known = known.limit(0)
     return (
         responses_of(serving.history.events, serving.config.response)
         .join(F.broadcast(known), on="activity_id", how="inner")

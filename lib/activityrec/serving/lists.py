@@ -1,72 +1,147 @@
 """The best of the candidates: a list for each user, an audience for each activity."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyspark.sql import DataFrame, Window
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+
+from activityrec.retrieval.spread import Spread, spread
+from activityrec.serving.blocks import (
+    REASONS,
+    Entries,
+    ListRules,
+    block_of,
+    contending,
+    keys_of,
+    listed,
+)
 
 Batches = Iterator[pa.RecordBatch]
 
+ADDED = {
+    "rank": pa.int32(),
+    "propensity": pa.float64(),
+    "excluded_by": pa.string(),
+    "listed": pa.string(),
+}
+BY_ORDER = ListRules()
+"""Lists in the order of scores, with nothing told of what is not in them."""
 
-def ranked_lists(candidates: DataFrame, k: int, audience_size: int) -> DataFrame:
-    """Keep the best k activities of each user and the best users of each activity.
+
+def ranked_lists(
+    candidates: DataFrame, k: int, audience_size: int, rules: ListRules = BY_ORDER
+) -> DataFrame:
+    """The list of each user, and the best users of each activity.
 
     The candidates pass once, in the partitions where they were made: the rows of a user must
     stand together. A worker holds one batch and, for each activity, ``audience_size`` users.
 
+    Parameters
+    ----------
+    candidates
+        As :func:`activityrec.serving.blocks.block_of` takes them, with any further columns.
+
     Returns
     -------
     DataFrame
-        The columns of ``candidates`` with ``rank`` and ``listed``: ``user`` for rows of a
-        user's list, ``activity`` for rows of an audience, there ranked within the partition.
-        Best first is by score, then by id.
+        The columns of ``candidates`` with ``rank``, ``propensity``, ``excluded_by`` and
+        ``listed``. ``listed`` is ``user`` for the rows of lists, which have a ``propensity``: the
+        probability with which the slot chose the activity given the slots above it. It is
+        ``activity`` for rows of an audience, there ranked within the partition, best first by
+        score, then by id. With ``rules.explain`` it is ``excluded`` for what would have entered a
+        list but for the rule ``excluded_by``; ``rank`` is the place that it would have had.
     """
-    schema = ", ".join(
-        [
-            *[f"{f.name} {f.dataType.simpleString()}" for f in candidates.schema],
-            "rank INT, listed STRING",
-        ]
-    )
-    return candidates.mapInArrow(_mapper(k, audience_size), schema)
+    made = mapper(spread(candidates.sparkSession, rules), k, audience_size)
+    added = "rank INT, propensity DOUBLE, excluded_by STRING, listed STRING"
+    return candidates.mapInArrow(made, f"{_schema(candidates)}, {added}")
 
 
-def audiences(ranked: DataFrame, audience_size: int) -> DataFrame:
-    """Merge the partitions' audiences: rows of at most partitions × ``audience_size`` users."""
+def contenders(
+    candidates: DataFrame, k: int, limited: Collection[str], rules: ListRules = BY_ORDER
+) -> DataFrame:
+    """Who would have an activity with an inventory in their list: activity_id, ``order_key``."""
+    few = pa.array(sorted(limited), pa.string())
+
+    def compute(batches: Batches) -> Batches:
+        for rows in whole_users(batches):
+            block = block_of(rows, rules, k)
+            cells = np.nonzero(contending(block))
+            names = rows.column("activity_id").take(pa.array(block.row[cells])).combine_chunks()
+            table = pa.table({"activity_id": names, "order_key": keys_of(block)[cells]})
+            yield from table.filter(pc.is_in(names, few)).to_batches()
+
+    return candidates.mapInArrow(compute, "activity_id STRING, order_key BIGINT")
+
+
+def audiences(ranked: DataFrame, audience_size: int, places: Column | None = None) -> DataFrame:
+    """Merge the partitions' audiences: rows of at most partitions × ``audience_size`` users.
+
+    Parameters
+    ----------
+    places
+        To how many users an activity may be recommended; NULL: to any number.
+    """
     best = Window.partitionBy("activity_id").orderBy(F.desc("score"), "user_id")
+    size = F.least(F.lit(audience_size), F.lit(None) if places is None else places)
     return (
         ranked.where("listed = 'activity'")
         .withColumn("rank", F.row_number().over(best))
-        .where(F.col("rank") <= audience_size)
+        .where(F.col("rank") <= size)
     )
 
 
-def _mapper(k: int, audience_size: int) -> Callable[[Batches], Batches]:
+def whole_users(batches: Batches) -> Iterator[pa.Table]:
+    """The rows of the batches, cut so that no user is in two tables."""
+    held: pa.Table | None = None
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        rows = pa.Table.from_batches([batch])
+        rows = rows if held is None else pa.concat_tables([held, rows])
+        # The last user may go on in the next batch.
+        users = rows.column("user_id")
+        last = pc.index(users, users[-1]).as_py()
+        held = rows.slice(last)
+        if last:
+            yield rows.slice(0, last)
+    if held is not None:
+        yield held
+
+
+def mapper(rules: Spread[ListRules], k: int, audience_size: int) -> Callable[[Batches], Batches]:
+    """The function of :func:`ranked_lists` for ``mapInArrow``."""
+
     def compute(batches: Batches) -> Batches:
-        schema = None
-        open_user: list[pd.DataFrame] = []
+        mine = rules.value()
         audience: list[pd.DataFrame] = []
-        for batch in batches:
-            schema = batch.schema
-            rows = batch.to_pandas()
-            if rows.empty:
-                continue
-            audience = _trim([*audience, rows], audience_size)
-            rows = pd.concat([*open_user, rows], ignore_index=True)
-            # The last user may go on in the next batch.
-            last = rows["user_id"] == rows["user_id"].iloc[-1]
-            open_user = [rows[last]]
-            yield from _emit(_best(rows[~last], "user_id", "activity_id", k), "user", schema)
-        if schema is not None and open_user:
-            rest = pd.concat(open_user, ignore_index=True)
-            yield from _emit(_best(rest, "user_id", "activity_id", k), "user", schema)
-            merged = pd.concat(audience, ignore_index=True)
-            best = _best(merged, "activity_id", "user_id", audience_size)
-            yield from _emit(best, "activity", schema)
+        schema = None
+        for rows in whole_users(batches):
+            schema = rows.schema
+            audience = _trim([*audience, _may_be_sent(rows)], audience_size)
+            lists, left_out = listed(block_of(rows, mine, k), mine, k)
+            yield from _emit(rows, lists, "user")
+            yield from _emit(rows, left_out, "excluded")
+        if schema is not None:
+            best = _best(pd.concat(audience, ignore_index=True), audience_size)
+            kept = pa.Table.from_pandas(best[schema.names], schema=schema, preserve_index=False)
+            row = np.arange(len(best))
+            ranks = best["rank"].to_numpy().astype(np.int64)
+            yield from _emit(kept, Entries(row, ranks, np.full(len(best), np.nan)), "activity")
 
     return compute
+
+
+def _may_be_sent(rows: pa.Table) -> pd.DataFrame:
+    """What no rule excludes, before lists are made."""
+    if "rule" in rows.column_names:
+        rows = rows.filter(pc.equal(rows.column("rule"), 0))
+    if "room" in rows.column_names:
+        rows = rows.filter(pc.greater(rows.column("room").fill_null(1), 0))
+    return rows.to_pandas()
 
 
 def _trim(parts: list[pd.DataFrame], audience_size: int) -> list[pd.DataFrame]:
@@ -75,20 +150,33 @@ def _trim(parts: list[pd.DataFrame], audience_size: int) -> list[pd.DataFrame]:
     limit = 2 * audience_size * together["activity_id"].nunique()
     if len(together) <= limit:
         return [together]
-    return [_best(together, "activity_id", "user_id", audience_size).drop(columns="rank")]
+    return [_best(together, audience_size).drop(columns="rank")]
 
 
-def _best(rows: pd.DataFrame, group: str, tie: str, n: int) -> pd.DataFrame:
-    ordered = rows.sort_values([group, "score", tie], ascending=[True, False, True], kind="stable")
-    rank = ordered.groupby(group, sort=False).cumcount() + 1
-    return ordered.assign(rank=rank.astype(np.int32))[rank <= n]
+def _best(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    by = ["activity_id", "score", "user_id"]
+    ordered = rows.sort_values(by, ascending=[True, False, True], kind="stable")
+    rank = ordered.groupby("activity_id", sort=False).cumcount() + 1
+    return ordered.assign(rank=rank)[rank <= n]
 
 
-def _emit(rows: pd.DataFrame, listed: str, schema: pa.Schema) -> Batches:
-    if rows.empty:
+def _emit(rows: pa.Table, entries: Entries, where: str) -> Batches:
+    if not len(entries.row):
         return
-    fields = [*schema, pa.field("rank", pa.int32()), pa.field("listed", pa.string())]
-    table = pa.Table.from_pandas(
-        rows.assign(listed=listed), schema=pa.schema(fields), preserve_index=False
-    )
-    yield from table.to_batches()
+    nothing = pa.nulls(len(entries.row))
+    added = {
+        "rank": pa.array(entries.rank),
+        "propensity": nothing if where != "user" else pa.array(entries.extra),
+        "excluded_by": nothing
+        if where != "excluded"
+        else pa.array(REASONS, pa.string()).take(pa.array(entries.extra)),
+        "listed": pa.array([where] * len(entries.row)),
+    }
+    table = rows.take(pa.array(entries.row))
+    for name, kind in ADDED.items():
+        table = table.append_column(name, added[name].cast(kind))
+    yield from table.combine_chunks().to_batches()
+
+
+def _schema(rows: DataFrame) -> str:
+    return ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in rows.schema)

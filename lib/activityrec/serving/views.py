@@ -26,6 +26,8 @@ VIEWS = {
     "published_runs": _VALID,
     "published_recommendations": _published("recommendations"),
     "published_audiences": _published("audiences"),
+    "current_exclusions": f"SELECT * FROM {{exclusions}} WHERE run_id = {_CURRENT}",
+    "current_rule_counts": f"SELECT * FROM {{rule_counts}} WHERE run_id = {_CURRENT}",
     "metric_trend": (
         "SELECT as_of, run_id, model, metric, population, k, value, low, high, rows, positives, "
         "groups FROM {metrics} WHERE slice = 'all'"

@@ -51,14 +51,18 @@ from activityrec.tables.features import (
 from activityrec.tables.publishing import AUDITS, EXPORTS
 from activityrec.tables.serving import (
     AUDIENCES,
+    EXCLUSIONS,
     PUBLICATIONS,
     RECOMMENDATIONS,
+    RULE_COUNTS,
     SCORED_EXPOSURES,
 )
 
 SERVING = (
     RECOMMENDATIONS,
     AUDIENCES,
+    EXCLUSIONS,
+    RULE_COUNTS,
     PUBLICATIONS,
     AUDITS,
     EXPORTS,
@@ -77,6 +81,7 @@ __all__ = [
     "ERASURES",
     "EVENTS",
     "EXPORTS",
+    "EXCLUSIONS",
     "EXPOSURES",
     "ITEM_VECTORS",
     "LINEAGE",
@@ -92,6 +97,7 @@ __all__ = [
     "PUBLICATIONS",
     "QUARANTINE",
     "RECOMMENDATIONS",
+    "RULE_COUNTS",
     "SCORED_EXPOSURES",
     "SERVING",
     "USERS",

@@ -7,8 +7,9 @@ _INTERVAL = (
     Column("high", "DOUBLE", "end of it"),
 )
 _MODEL = Column(
-    "model", "STRING", "ranker (the one under test), champion, or a baseline", True, stats=True
-)
+    "model", "STRING", "ranker (the one under test), champion, a baseline, or diversified: the "
+    "lists of the one under test, re-ranked by recommend.diversity", True, stats=True,
+)  # fmt: skip
 _POPULATION = Column(
     "population", "STRING",
     "all: every exposure in the horizon; closed: those whose response window closed before the "

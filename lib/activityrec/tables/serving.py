@@ -32,6 +32,16 @@ RECOMMENDATIONS = Table(
         Column("reasons", "ARRAY<STRUCT<group: STRING, contribution: DOUBLE>>",
                "how much each group of inputs adds to the log-odds of a response, beside the mean "
                "of the training examples; the largest first; NULL: no ranker was trained"),
+        Column("reason_codes",
+               "ARRAY<STRUCT<code: STRING, figures: MAP<STRING, DOUBLE>, contribution: DOUBLE>>",
+               "why it is recommended, at most three: what adds most to the log-odds first, with "
+               "the figures that it is about; contribution is NULL where no ranker was trained",
+               True),
+        Column("reason_text", "MAP<STRING, STRING>", "the same in words, by language", True),
+        Column("expected_value", "DOUBLE", "probability times margin less cost, in the currency of "
+               "the data; NULL: no margin or no probability is known"),
+        Column("propensity", "DOUBLE", "probability with which its slot chose it, given the slots "
+               "above; 1 where chance had no part", True, "propensity > 0 AND propensity <= 1"),
         Column("model", "STRING", "model and version that ordered the list", True),
     ),
     key=("run_id", "user_id", "activity_id"),
@@ -54,6 +64,42 @@ AUDIENCES = Table(
     ),
     key=("run_id", "activity_id", "user_id"),
     cluster_by=("run_id",),
+)
+
+EXCLUSIONS = Table(
+    "serving",
+    "exclusions",
+    "The live and planned activities that would have entered a user's list, and why they did not.",
+    (
+        RUN_ID,
+        AS_OF,
+        USER_ID,
+        ACTIVITY_ID,
+        Column("rule", "STRING", "the rule that keeps it out, see docs/serving.md; of several the "
+               "first", True, stats=True),
+        Column("detail", "STRING", "the rule's condition or limit"),
+        Column("rank", "INT", "the place that its score would have given it in the list, from 1",
+               True, "rank >= 1"),
+        Column("score", "DOUBLE", "its score, without boosts", True),
+        probability("probability", "probability of a response; NULL: no ranker was trained"),
+        Column("model", "STRING", "model and version that scored it", True),
+    ),
+    key=("run_id", "user_id", "activity_id"),
+    cluster_by=("run_id",),
+)  # fmt: skip
+
+RULE_COUNTS = Table(
+    "serving",
+    "rule_counts",
+    "How often each rule kept an activity out of lists.",
+    (
+        RUN_ID,
+        AS_OF,
+        Column("rule", "STRING", "as in serving.exclusions", True, stats=True),
+        ACTIVITY_ID,
+        Column("users", "BIGINT", "users whose list it would have entered", True, "users > 0"),
+    ),
+    key=("run_id", "rule", "activity_id"),
 )
 
 PUBLICATIONS = Table(

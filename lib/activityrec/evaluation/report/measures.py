@@ -7,8 +7,9 @@ from activityrec.evaluation.slices import WHOLE
 
 RANKER = "ranker"
 CHAMPION = "champion"
-TESTED = (RANKER, CHAMPION, "retrieval")
-"""Models that are no baselines. Lists are made by ``retrieval`` where there is no ranker."""
+TESTED = (RANKER, CHAMPION, "retrieval", "diversified")
+"""Models that are no baselines. Lists are made by ``retrieval`` where there is no ranker;
+``diversified`` are those of the model under test, re-ranked by ``recommend.diversity``."""
 
 POPULATIONS = {
     "closed": "Exposures whose response window closed before the data end: their labels are whole.",
