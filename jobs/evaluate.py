@@ -40,6 +40,11 @@ from activityrec.tracking import CHAMPION, ModelVersion
 
 
 def run(job: Job) -> dict[str, int]:
+    with job.lakehouse.checkpoints():
+        return evaluated(job)
+
+
+def evaluated(job: Job) -> dict[str, int]:
     lakehouse, config = job.lakehouse, job.config
     complete(job)
     serving, model = load_serving(job, under_test(job))
@@ -51,7 +56,7 @@ def run(job: Job) -> dict[str, int]:
     learnt = training_examples(job, serving)
 
     exposures = LaterExposures.after(serving, full)
-    later = exposures.examples(serving).persist()
+    later = exposures.examples(serving).checkpoint()
     rival = of_champion(job, model, exposures)
     scored = scored_exposures(serving, later, full, learnt, rival.scores)
     written = write(job, {tables.SCORED_EXPOSURES: scored})
@@ -64,13 +69,12 @@ def run(job: Job) -> dict[str, int]:
     scores = long_scores(rows.join(F.broadcast(windows), on="activity_id", how="left"))
     least = max(config.evaluate.min_slice_users, group_size(config))
     populations = {"all": scores, "closed": scores.where("NOT censored")}
-    with lakehouse.checkpoints():
-        found = [
-            settled(job, of_exposures(some.persist(), name, config.evaluate, least))
-            for name, some in populations.items()
-        ]
-        lists = of_lists(serving, full.events, learnt, rival.serving)
-        written |= write_findings(job, joined([*found, settled(job, lists)]))
+    found = [
+        settled(job, of_exposures(some.persist(), name, config.evaluate, least))
+        for name, some in populations.items()
+    ]
+    lists = of_lists(serving, full.events, learnt, rival.serving)
+    written |= write_findings(job, joined([*found, settled(job, lists)]))
     written |= write(job, {tables.POLICY_VALUES: policy_values(serving, full, rows)})
     log_metrics(job, model)
     job.tracking.tag_version(model, evaluated_tags(job, beside, rival.reason))

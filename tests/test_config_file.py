@@ -182,8 +182,8 @@ def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     [
         ("name: [shop", "not valid YAML"),
         ("? [a, b]\n: 1\n", "not valid YAML"),
-        ("just words", "expected a mapping with the keys attributes, evaluate, features"),
-        ("", "expected a mapping with the keys attributes, evaluate, features"),
+        ("just words", "expected a mapping with the keys attributes, evaluate, export, features"),
+        ("", "expected a mapping with the keys attributes, evaluate, export, features"),
         ("1: shop\n", "1: "),
     ],
 )

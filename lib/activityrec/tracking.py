@@ -139,7 +139,7 @@ class Tracking:
         """Make these versions, by part, the champions or the challengers; the ranker first: it
         names its retrieval, so that what was broken off between the two can be completed."""
         self._connect()
-        for part in sorted(versions, key=PARTS[::-1].index):
+        for part in sorted(versions, key=lambda part: part != "ranker"):
             name, version = self.model_name(part), versions[part]
             MlflowClient().set_registered_model_alias(name, alias, version)
 

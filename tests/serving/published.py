@@ -44,7 +44,7 @@ def lakehouse_at(spark: SparkSession, root: Path) -> Lakehouse:
 
 def write(lakehouse: Lakehouse, table: tables.Table, rows: DataFrame, where: str = "true") -> None:
     """Rows with whatever columns a test does not care about filled in."""
-    fillers = {"score": 0.5, "model": "m/1", "source": "s", "batch_id": "s/0"}
+    fillers = {"score": 0.5, "propensity": 1.0, "model": "m/1", "source": "s", "batch_id": "s/0"}
     for column in table.columns:
         if column.name not in rows.columns:
             empty = {"ARRAY": F.array(), "MAP": F.create_map()}

@@ -40,7 +40,8 @@ def of_lists(
     """
     config = serving.config
     answered = answers(serving, events)
-    asked = asked_users(serving, answered).persist()
+    # What many plans are made of is written aside, lest each of them repeats how it was made.
+    asked = asked_users(serving, answered).checkpoint()
     mine = serving.only(asked.select("user_id"))
     both = sides(mine)
     candidates = with_popularity(scored_candidates(mine, both), learnt).select(
@@ -65,13 +66,13 @@ def of_lists(
     if config.recommend.diversity > 0:
         under_test = scores_under_test(serving, asked, both, candidates)
         lists = lists.unionByName(diversified_lists(serving, both, under_test, max(ks)))
-    lists = lists.persist()
+    lists = lists.checkpoint()
     pairs = ["user_id", "activity_id"]
     usual = lists.where("model = 'popularity'").select(*pairs, F.col("rank").alias("expected"))
     relevant = answered.join(candidates.select(*pairs), on=pairs, how="left_semi").join(
         usual, on=pairs, how="left"
     )
-    return _findings(serving, lists, relevant.persist(), asked, both, ks)
+    return _findings(serving, lists, relevant.checkpoint(), asked, both, ks)
 
 
 def diversified_lists(serving: Serving, both: Sides, under_test: DataFrame, k: int) -> DataFrame:

@@ -9,7 +9,12 @@ from activityrec.lakehouse import Lakehouse
 
 log = logging.getLogger("activityrec")
 
-EXPIRING = (tables.RECOMMENDATIONS, tables.AUDIENCES)
+EXPIRING = (
+    tables.RECOMMENDATIONS,
+    tables.AUDIENCES,
+    tables.EXCLUSIONS,
+    tables.RULE_COUNTS,
+)
 """The tables that grow by users with each run. Publications, audits and metrics stay."""
 
 
