@@ -72,7 +72,9 @@ ABOUT: dict[Table, dict[str, Any]] = {
         "event_date": DAY, "event_type": "view", "product_id": "p1", "events": 1,
         "quantity": 0.0, "amount": 0.0, "priced_amount": 0.0,
     },
-    tables.USER_VECTORS: {"fitted_date": DAY, "retriever": "als", "vector": [1.0, 2.0]},
+    tables.USER_VECTORS: {
+        "fitted_date": DAY, "retriever": "als", "vector": [1.0, 2.0], "settings": "s1",
+    },
     tables.RECOMMENDATIONS: {
         "run_id": "r1", "as_of": DAY, "rank": 1, "activity_id": "a1", "score": 0.5,
         "scores": {"als": 0.5}, "offers": [], "products": [], "propensity": 1.0, "reason_codes": [],
