@@ -248,7 +248,7 @@ def of_the_data(job: Job, name: str) -> DataFrame:
     for side in {"model", "baseline"} & set(rows.columns):
         rows = rows.where(F.col(side) != "champion")
     apart = ["published_ts", "champion"]
-    if name in ("recommendations", "audiences", "publications"):
+    if name in ("recommendations", "audiences", "exclusions", "rule_counts", "publications"):
         apart.append("model")
     rows = rows.drop(*apart)
     # Published again with another version of the model, it has a row more.
