@@ -5,12 +5,10 @@ from pyspark.sql import functions as F
 
 from activityrec.evaluation.draws import Bootstrap, ratio_draws, summarised
 from activityrec.evaluation.metrics import BINS, PROBABILITIES
+from activityrec.evaluation.stability import ACCURACY, TENTHS
 from activityrec.ranking.pipeline import weighted
 
 KEYS = ("model", "curve", "bin")
-TENTHS = 10
-ACCURACY = 10_000
-"""The limits of the tenths are right to one part in so many of the rows."""
 
 
 def curves(scores: DataFrame, bootstrap: Bootstrap) -> DataFrame:

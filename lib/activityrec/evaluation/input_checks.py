@@ -11,19 +11,22 @@ from activityrec import tables
 from activityrec.config import Config
 from activityrec.evaluation.draws import Bootstrap
 from activityrec.evaluation.ranking_metrics import ranking_draws
+from activityrec.evaluation.stability import (
+    ACCURACY,
+    TENTHS,
+    divergence,
+    shares,
+    stability_index,
+)
 from activityrec.ranking.inputs import INPUT, input_columns, one_hot_columns
 from activityrec.ranking.pipeline import weighted
 
-TENTHS = 10
-ACCURACY = 10_000
 LEAK = 0.98
 """An AUC that nothing honest has: people are not that predictable."""
 MODEST = 0.9
 """Where a baseline reaches it the outcome is easy, and a high AUC no wonder."""
 MIN_ANSWERS = 5
 """With fewer some input is bound to tell them from the others."""
-SMALL = 1e-4
-"""The share of an empty bin: the index is finite."""
 BEFORE, AFTER = "before", "after"
 
 
@@ -103,11 +106,11 @@ def _long(sides: Mapping[str, DataFrame], columns: Mapping[Key, Column | str]) -
 
 def _counts(values: DataFrame) -> list[Any]:
     """Rows of kind, name, side, ``bin``, ``rows``: in tenths of the values before."""
-    shares = F.array(*[F.lit(tenth / TENTHS) for tenth in range(1, TENTHS)])
+    places = F.array(*[F.lit(tenth / TENTHS) for tenth in range(1, TENTHS)])
     limits = (
         values.where(F.col("side") == BEFORE)
         .groupBy("kind", "name")
-        .agg(F.percentile_approx("score", shares, ACCURACY).alias("_limits"))
+        .agg(F.percentile_approx("score", places, ACCURACY).alias("_limits"))
     )
     above = F.size(F.filter("_limits", lambda limit: F.col("score") > limit))
     binned = values.join(F.broadcast(limits), on=["kind", "name"], how="inner")
@@ -160,13 +163,8 @@ def _drift(found: Mapping[str, Mapping[str, int]]) -> tuple[float | None, float 
     if not before or not after:
         return None, None
     bins = sorted({*before, *after})
-    a, b = (np.array([side.get(bin, 0) for bin in bins], float) for side in (before, after))
-    a, b = (np.maximum(side / side.sum(), SMALL) for side in (a, b))
-    psi = float(((b - a) * np.log(b / a)).sum())
-    a, b = a / a.sum(), b / b.sum()
-    middle = (a + b) / 2
-    js = float((a * np.log2(a / middle) + b * np.log2(b / middle)).sum() / 2)
-    return psi, max(0.0, js)
+    a, b = (shares(np.array([side.get(bin, 0) for bin in bins], float)) for side in (before, after))
+    return stability_index(a, b), divergence(a, b)
 
 
 def _alarm(

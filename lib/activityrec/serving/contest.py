@@ -13,7 +13,7 @@ from activityrec.ingest.batch import ERASED
 from activityrec.ingest.keys import SUPERSEDED
 from activityrec.job import Job
 from activityrec.serving.candidates import Serving
-from activityrec.serving.load import load_serving
+from activityrec.serving.load import fit_of, load_serving
 from activityrec.tables import Table
 from activityrec.tracking import (
     CHALLENGER,
@@ -181,12 +181,7 @@ def check_servable(job: Job, versions: dict[str, ModelVersion]) -> None:
         They were deleted, or another fit of that day and these settings was never made.
     """
     retrieval = versions["retrieval"]
-    items = job.lakehouse.read(tables.ITEM_VECTORS)
-    fit = items.where(
-        (F.col("fitted_date") == F.lit(retrieval.as_of))
-        & (F.col("settings") == retrieval.tags.get(SETTINGS, ""))
-    )
-    if fit.isEmpty():
+    if job.lakehouse.read(tables.ITEM_VECTORS).where(fit_of(retrieval)).isEmpty():
         raise StateError(
             f"{retrieval} cannot serve any more: features.item_vectors has no fit of "
             f"{retrieval.as_of} by its settings; train again with its configuration"

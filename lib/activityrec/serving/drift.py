@@ -6,9 +6,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-BINS = 10
-SMALL = 1e-4
-"""Share of an empty bin: without it the index of two apart would be infinite."""
+from activityrec.evaluation.stability import TENTHS, shares, stability_index
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def _changed(new: DataFrame, old: DataFrame) -> tuple[float, float | None, float
 
 def score_psi(new: DataFrame, old: DataFrame) -> float:
     """Population stability index of ``score`` from the old rows to the new ones."""
-    tenths = [place / BINS for place in range(1, BINS)]
+    tenths = [place / TENTHS for place in range(1, TENTHS)]
     found = old.agg(F.percentile_approx("score", tenths)).first()
     assert found is not None
     edges = sorted(set(found[0]))
@@ -75,12 +73,11 @@ def score_psi(new: DataFrame, old: DataFrame) -> float:
     place = F.lit(0)
     for edge in edges:
         place = place + (F.col("score") > edge).cast("int")
-    shares = []
+    sides = []
     for rows in (old, new):
         counted = rows.groupBy(place.alias("bin")).count().collect()
         counts = np.zeros(len(edges) + 1)
         for row in counted:
             counts[row["bin"]] = row["count"]
-        shares.append(np.maximum(counts / counts.sum(), SMALL))
-    before, after = shares
-    return float(((after - before) * np.log(after / before)).sum())
+        sides.append(shares(counts))
+    return stability_index(*sides)

@@ -86,11 +86,15 @@ class _Fit:
     segments: DataFrame | None
 
 
+def fit_of(retrieval: ModelVersion) -> Column:
+    """Condition on the tables of fits: the rows that belong to a retrieval model."""
+    mine = F.col("settings") == retrieval.tags.get(SETTINGS, "")
+    return (F.col("fitted_date") == F.lit(retrieval.as_of)) & mine
+
+
 def _fit(job: Job, retrieval: ModelVersion) -> _Fit:
     lakehouse, day = job.lakehouse, retrieval.as_of
-    fitted = (F.col("fitted_date") == F.lit(day)) & (
-        F.col("settings") == retrieval.tags.get(SETTINGS, "")
-    )
+    fitted = fit_of(retrieval)
     items = lakehouse.read(tables.ITEM_VECTORS).where(fitted)
     if items.isEmpty():
         raise StateError(f"table features.item_vectors has no fit of {day}, the model's: run train")

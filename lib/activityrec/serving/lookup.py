@@ -4,9 +4,8 @@ from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from activityrec import tables
-from activityrec.errors import StateError
 from activityrec.lakehouse import Lakehouse
-from activityrec.serving.publication import latest_publication
+from activityrec.serving.publication import current_publication
 
 
 def recommend(lakehouse: Lakehouse, user_id: str, n: int = 5) -> list[Row]:
@@ -22,9 +21,7 @@ def recommend(lakehouse: Lakehouse, user_id: str, n: int = 5) -> list[Row]:
     StateError
         Nothing has been published.
     """
-    current = latest_publication(lakehouse)
-    if current is None:
-        raise StateError("table serving.publications is empty: run publish first")
+    current = current_publication(lakehouse)
     lists = lakehouse.read(tables.RECOMMENDATIONS)
     mine = (F.col("run_id") == current["run_id"]) & (F.col("user_id") == user_id)
     return lists.where(mine & (F.col("rank") <= n)).orderBy("rank").collect()

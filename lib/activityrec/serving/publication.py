@@ -171,3 +171,17 @@ def latest_publication(lakehouse: Lakehouse) -> Row | None:
     if not lakehouse.exists(tables.PUBLICATIONS):
         return None
     return lakehouse.read(tables.PUBLICATIONS).orderBy(F.desc("published_ts")).first()
+
+
+def current_publication(lakehouse: Lakehouse) -> Row:
+    """The row of ``serving.publications`` that readers see.
+
+    Raises
+    ------
+    StateError
+        Nothing has been published.
+    """
+    row = latest_publication(lakehouse)
+    if row is None:
+        raise StateError("table serving.publications is empty: run publish first")
+    return row

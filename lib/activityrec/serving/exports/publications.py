@@ -7,9 +7,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
-from activityrec.errors import StateError
 from activityrec.lakehouse import Lakehouse
-from activityrec.serving.publication import latest_publication
+from activityrec.serving.publication import current_publication
 from activityrec.tables import Table
 
 TABLES = {table.name: table for table in (tables.RECOMMENDATIONS, tables.AUDIENCES)}
@@ -35,9 +34,7 @@ def current(lakehouse: Lakehouse) -> Publication:
     StateError
         Nothing has been published.
     """
-    row = latest_publication(lakehouse)
-    if row is None:
-        raise StateError("table serving.publications is empty: run publish first")
+    row = current_publication(lakehouse)
     return Publication(row["run_id"], row["published_ts"].astimezone(timezone.utc))
 
 
