@@ -17,6 +17,7 @@ import report
 import show
 import train
 from activityrec.job import Job, Stage, main
+from activityrec.serving.attempts import next_attempt
 
 
 def held_out(stage: Stage) -> Stage:
@@ -49,4 +50,4 @@ STAGES: list[tuple[str, Stage]] = [
 ]
 
 if __name__ == "__main__":
-    main(STAGES, __doc__, finish=show.show)
+    main(STAGES, __doc__, finish=show.show, attempt=next_attempt)

@@ -8,6 +8,7 @@ from activityrec.job import Job, main
 from activityrec.ranking.reasons import reason_columns, with_reasons
 from activityrec.retrieval.pairs import score_map
 from activityrec.serving.anonymity import group_size, large_groups
+from activityrec.serving.attempts import check_unpublished, next_attempt
 from activityrec.serving.candidates import Serving, Sides, sides
 from activityrec.serving.expected_value import with_expected_value
 from activityrec.serving.list_rules import (
@@ -26,6 +27,7 @@ from activityrec.serving.reason_codes import figure_columns, with_reason_codes
 
 def run(job: Job) -> dict[str, int]:
     lakehouse, config = job.lakehouse, job.config
+    check_unpublished(lakehouse, job.run_id)
     serving, champion = load_serving(job)
     check_as_of(
         serving.history.events,
@@ -88,4 +90,4 @@ def offers_of(serving: Serving, both: Sides) -> Catalogue:
 
 
 if __name__ == "__main__":
-    main([("recommend", run)], __doc__)
+    main([("recommend", run)], __doc__, attempt=next_attempt)

@@ -47,9 +47,12 @@ class Job:
 Stage = Callable[[Job], Mapping[str, int]]
 """A stage does its work and returns the rows written, by table."""
 
+Attempt = Callable[[Lakehouse, str], str]
+"""From the name of a date's runs to the one that is meant (see ``serving/attempts.py``)."""
+
 
 def open_job(spark: SparkSession, config: Config, as_of: date, run_id: str | None = None) -> Job:
-    """The objects of a run; its id is by default that of the date, so that a repeat replaces."""
+    """The objects of a run; its id is by default the name of the configuration and the date."""
     return Job(
         spark=spark,
         config=config,
@@ -83,6 +86,7 @@ def main(
     options: Mapping[str, str] | None = None,
     flags: Mapping[str, str] | None = None,
     dated: bool = True,
+    attempt: Attempt | None = None,
 ) -> None:
     """Entry point of a script in ``jobs``: exit status 0, or 1 after one line of error.
 
@@ -100,6 +104,8 @@ def main(
         Options without a value, likewise; those given are in ``Job.flags``.
     dated
         Whether the stages depend on ``--as-of``; where not, it may be left out.
+    attempt
+        Which of the runs of the date is meant where ``--run-id`` is left out; None: the first.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", required=True, help="the YAML of the deployment")
@@ -117,6 +123,9 @@ def main(
         config = load_config(arguments.config)
         as_of = parse_as_of(arguments.as_of)
         job = open_job(get_spark(config.name), config, as_of, arguments.run_id)
+        if attempt is not None and arguments.run_id is None:
+            # Its own look at the lakehouse: what the job reads is pinned under the lock.
+            job = replace(job, run_id=attempt(Lakehouse(job.spark, config), job.run_id))
         given = vars(arguments)
         set_flags = frozenset(flag for flag in flags or {} if given[flag.replace("-", "_")])
         job = replace(job, options=given, flags=set_flags)

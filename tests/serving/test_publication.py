@@ -15,6 +15,7 @@ from activityrec.errors import StateError
 from activityrec.job import open_job
 from activityrec.lakehouse import Lakehouse
 from activityrec.serving import publication
+from activityrec.serving.attempts import check_unpublished, last_attempt, next_attempt
 from activityrec.serving.expiry import expire_runs
 from activityrec.serving.publication import roll_back
 from activityrec.serving.views import create_views
@@ -76,16 +77,40 @@ def test_readers_see_the_latest_publication_and_that_of_any_instant(lakehouse: L
 
 
 @pytest.mark.slow
-def test_the_current_run_is_published_again_only_if_it_was_made_again(
+def test_the_current_run_is_published_again_only_if_users_were_erased_from_it(
     lakehouse: Lakehouse,
 ) -> None:
-    make_run(lakehouse, "run", {"u1": "a"})
+    make_run(lakehouse, "run", {"u1": "a", "u2": "a"})
     assert publish_run(lakehouse, "run")
     assert not publish_run(lakehouse, "run", at(13))
-    make_run(lakehouse, "run", {"u1": "a", "u2": "a"})
+    make_run(lakehouse, "run", {"u1": "a"})
     assert publish_run(lakehouse, "run", at(14))
     rows = lakehouse.read(tables.PUBLICATIONS).orderBy("published_ts").collect()
-    assert [(row["users"], row["audiences"]) for row in rows] == [(1, 1), (2, 2)]
+    assert [(row["users"], row["audiences"]) for row in rows] == [(2, 2), (1, 1)]
+
+
+def test_a_run_that_was_published_is_made_again_beside_it_and_never_over_it(
+    lakehouse: Lakehouse,
+) -> None:
+    name = "shop-20240501"
+    assert next_attempt(lakehouse, name) == name
+    assert last_attempt(lakehouse, tables.RECOMMENDATIONS, name) == name
+    make_run(lakehouse, name, {"u1": "a"})
+    # Not published yet: readers do not see it, and a repeat replaces it.
+    assert next_attempt(lakehouse, name) == name
+    check_unpublished(lakehouse, name)
+    # Of other dates, other configurations, and names that somebody gave.
+    for other in (f"{name}1", "shop-20240502-7", f"{name}-mine", f"{name}-2-3", "shopX20240501-9"):
+        make_run(lakehouse, other, {"u1": "a"})
+        publish_run(lakehouse, other, at(11))
+    publish_run(lakehouse, name)
+    assert next_attempt(lakehouse, name) == f"{name}-2"
+    assert last_attempt(lakehouse, tables.RECOMMENDATIONS, name) == name
+    with pytest.raises(StateError, match=f"run {name} was published, .* give a new one"):
+        check_unpublished(lakehouse, name)
+    make_run(lakehouse, f"{name}-2", {"u1": "a"})
+    assert next_attempt(lakehouse, name) == f"{name}-2"
+    assert last_attempt(lakehouse, tables.RECOMMENDATIONS, name) == f"{name}-2"
 
 
 def test_a_run_that_fails_its_audit_is_not_published_and_the_figures_stay(

@@ -38,7 +38,7 @@ def publish(lakehouse: Lakehouse, run_id: str, as_of: date, config: Config, now:
     -------
     bool
         False where the run is the current publication already, as it is: no row is added then.
-        If it was made again since, it is published again.
+        Where users were erased from it since, it is published again, with what is left.
 
     Raises
     ------
