@@ -1,0 +1,1 @@
+"""A planted world: sources of any size whose truth is known."""
