@@ -13,14 +13,13 @@ meanwhile, added up.
 import argparse
 import os
 import shutil
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from memory import Peak
 from pyspark.ml.evaluation import RankingEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -111,42 +110,6 @@ def mllib(lists: DataFrame, relevant: DataFrame) -> dict[str, float]:
     return found
 
 
-def resident() -> float:
-    """MB that the JVM and the Python processes have now: all that descend from spark-submit."""
-    size, children = {}, defaultdict(list)
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        except OSError:
-            continue
-        size[int(lines["Pid"])] = int(lines.get("VmRSS", "0").split()[0]) / 1024
-        children[int(lines["PPid"])].append(int(lines["Pid"]))
-    found, left = 0.0, [os.getppid()]
-    while left:
-        one = left.pop()
-        found += size.get(one, 0)
-        left += children[one]
-    return found
-
-
-class Peak:
-    """The most that was resident, looked at four times a second."""
-
-    def __enter__(self) -> "Peak":
-        self.most, self._ended = resident(), threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self._thread.start()
-        return self
-
-    def _look(self) -> None:
-        while not self._ended.wait(0.25):
-            self.most = max(self.most, resident())
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-
 def timed(work: Callable[[], dict[str, float]], repeats: int) -> tuple[list[float], dict]:
     taken, result = [], {}
     for _ in range(repeats):
@@ -173,7 +136,7 @@ def compare(spark: SparkSession, folder: Path, options: argparse.Namespace) -> N
             continue
         first = None if name == "lists, values" else first
         work(lists.where(few), relevant.where(few))
-        with Peak() as peak:
+        with Peak(os.getppid()) as peak:
             taken, found = timed(lambda work=work: work(lists, relevant), options.repeats)
         first = first or min(taken)
         each = ", ".join(f"{seconds:.1f}" for seconds in taken)

@@ -6,7 +6,6 @@ The one stage that reads past as_of.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
@@ -26,7 +25,7 @@ from activityrec.ranking.importance import importances
 from activityrec.ranking.parts import RATES
 from activityrec.ranking.pipeline import probabilities
 from activityrec.serving.anonymity import group_size, large_counts
-from activityrec.serving.attempts import last_attempt
+from activityrec.serving.attempts import last_in
 from activityrec.serving.candidates import Serving
 from activityrec.serving.contest import (
     EVALUATED_RUN,
@@ -180,5 +179,4 @@ def training_examples(job: Job, serving: Serving) -> DataFrame | None:
 
 
 if __name__ == "__main__":
-    latest = partial(last_attempt, table=tables.RECOMMENDATIONS)
-    main([("evaluate", run)], __doc__, attempt=latest)
+    main([("evaluate", run)], __doc__, attempt=last_in(tables.RECOMMENDATIONS))

@@ -16,8 +16,9 @@ import recommend
 import report
 import show
 import train
+from activityrec import tables
 from activityrec.job import Job, Stage, main
-from activityrec.serving.attempts import next_attempt
+from activityrec.serving.attempts import last_in, new_run
 
 
 def held_out(stage: Stage) -> Stage:
@@ -49,5 +50,17 @@ STAGES: list[tuple[str, Stage]] = [
     ("report", report.run),
 ]
 
+
+def attempt(job: Job) -> str:
+    """A new run, or with --resume the last one that was begun."""
+    return last_in(tables.STAGES)(job) if "resume" in job.flags else new_run(job)
+
+
 if __name__ == "__main__":
-    main(STAGES, __doc__, finish=show.show, attempt=next_attempt)
+    main(
+        STAGES,
+        __doc__,
+        finish=show.show,
+        flags={"resume": "go on with the last run of the date after the last stage that it did"},
+        attempt=attempt,
+    )

@@ -1,13 +1,12 @@
 """Promote: the challenger becomes champion if it passes the gate; --rollback goes back."""
 
 import logging
-from functools import partial
 
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.evaluation.gate import Check, decide
 from activityrec.job import Job, main
-from activityrec.serving.attempts import last_attempt
+from activityrec.serving.attempts import last_in
 from activityrec.serving.contest import (
     check_servable,
     complete,
@@ -108,5 +107,5 @@ if __name__ == "__main__":
             "force": "promote, and write down that the gate was passed over",
             "rollback": "make the champion before the current one champion again",
         },
-        attempt=partial(last_attempt, table=tables.METRICS),
+        attempt=last_in(tables.METRICS),
     )

@@ -2,11 +2,10 @@
 
 import logging
 from datetime import datetime, timezone
-from functools import partial
 
 from activityrec import tables
 from activityrec.job import Job, main
-from activityrec.serving.attempts import last_attempt
+from activityrec.serving.attempts import last_in
 from activityrec.serving.publication import audit_run, latest_publication, publish, roll_back
 from activityrec.serving.views import create_views
 
@@ -51,5 +50,5 @@ if __name__ == "__main__":
         __doc__,
         options={"rollback": "a run id: make that run, published before, the current one again"},
         flags={"dry-run": "audit alone: say what would happen, and change nothing"},
-        attempt=partial(last_attempt, table=tables.RECOMMENDATIONS),
+        attempt=last_in(tables.RECOMMENDATIONS),
     )

@@ -8,7 +8,7 @@ from activityrec.job import Job, main
 from activityrec.ranking.reasons import reason_columns, with_reasons
 from activityrec.retrieval.pairs import score_map
 from activityrec.serving.anonymity import group_size, large_groups
-from activityrec.serving.attempts import check_unpublished, next_attempt
+from activityrec.serving.attempts import check_unpublished, new_run
 from activityrec.serving.candidates import Serving, Sides, sides
 from activityrec.serving.expected_value import with_expected_value
 from activityrec.serving.list_rules import (
@@ -90,4 +90,4 @@ def offers_of(serving: Serving, both: Sides) -> Catalogue:
 
 
 if __name__ == "__main__":
-    main([("recommend", run)], __doc__, attempt=next_attempt)
+    main([("recommend", run)], __doc__, attempt=new_run)

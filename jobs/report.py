@@ -1,13 +1,12 @@
 """Report: what the evaluation found, as one HTML page."""
 
 import logging
-from functools import partial
 
 from activityrec import tables
 from activityrec.evaluation.report.data import read_report
 from activityrec.evaluation.report.place import MISSING, can_render, report_path
 from activityrec.job import Job, main
-from activityrec.serving.attempts import last_attempt
+from activityrec.serving.attempts import last_in
 
 log = logging.getLogger("activityrec")
 
@@ -31,4 +30,4 @@ def run(job: Job) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    main([("report", run)], __doc__, attempt=partial(last_attempt, table=tables.METRICS))
+    main([("report", run)], __doc__, attempt=last_in(tables.METRICS))

@@ -1,14 +1,12 @@
 """Show: where the tables are, what was recommended, how good it was, and how to query it."""
 
-from functools import partial
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.evaluation.report.place import report_path
 from activityrec.job import Job, main
-from activityrec.serving.attempts import last_attempt
+from activityrec.serving.attempts import last_in
 from activityrec.serving.views import create_views
 
 USERS_SHOWN = 4
@@ -113,5 +111,5 @@ if __name__ == "__main__":
         __doc__,
         finish=show,
         options={"query": "one SQL statement: print its rows alone"},
-        attempt=partial(last_attempt, table=tables.METRICS),
+        attempt=last_in(tables.METRICS),
     )

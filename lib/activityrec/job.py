@@ -18,6 +18,7 @@ from activityrec.config_file import load_config, parse_as_of
 from activityrec.errors import ActivityRecError, first_line
 from activityrec.lakehouse import Lakehouse
 from activityrec.session import get_spark
+from activityrec.stage_log import StageLog
 from activityrec.tracking import Tracking
 
 log = logging.getLogger("activityrec")
@@ -43,12 +44,19 @@ class Job:
     flags: frozenset[str] = frozenset()
     until: date | None = None
 
+    @property
+    def variant(self) -> str:
+        """The script's own options that were given, as `` --force``; their values are left out."""
+        common = {"config", "as_of", "run_id", "resume"}
+        given = sorted(name for name, value in self.options.items() if value)
+        return "".join(f" --{name.replace('_', '-')}" for name in given if name not in common)
+
 
 Stage = Callable[[Job], Mapping[str, int]]
 """A stage does its work and returns the rows written, by table."""
 
-Attempt = Callable[[Lakehouse, str], str]
-"""From the name of a date's runs to the one that is meant (see ``serving/attempts.py``)."""
+Attempt = Callable[[Job], str]
+"""From a job with the name of its date to the run that is meant (see ``serving/attempts.py``)."""
 
 
 def open_job(spark: SparkSession, config: Config, as_of: date, run_id: str | None = None) -> Job:
@@ -64,17 +72,34 @@ def open_job(spark: SparkSession, config: Config, as_of: date, run_id: str | Non
     )
 
 
-def run_stages(job: Job, stages: Sequence[tuple[str, Stage]]) -> None:
-    """Run stages in order under the lakehouse's lock, logging a line for each."""
+def run_stages(job: Job, stages: Sequence[tuple[str, Stage]], resume: bool = False) -> None:
+    """Run stages in order under the lakehouse's lock, logging a line for each.
+
+    Parameters
+    ----------
+    resume
+        Leave out those at the beginning that this run has done already.
+    """
     with job.lakehouse.lock():
-        for number, (name, stage) in enumerate(stages, start=1):
+        stage_log = StageLog(job.lakehouse, job.config, job.run_id, job.as_of)
+        done = stage_log.first_unfinished([name for name, _ in stages]) if resume else 0
+        if resume:
+            finished = ", ".join(name for name, _ in stages[:done]) or "nothing"
+            log.info("run %s goes on: %s was done before", job.run_id, finished)
+        for number, (name, stage) in enumerate(stages[done:], start=done + 1):
             started = time.monotonic()
             job.lakehouse.reads.clear()
-            with job.lakehouse.all_or_nothing():
-                rows = stage(job)
+            try:
+                with job.lakehouse.all_or_nothing():
+                    rows = stage(job)
+            except Exception as error:
+                stage_log.failed(name + job.variant, time.monotonic() - started, one_line(error))
+                raise
             written = ", ".join(f"{table} {count:,}" for table, count in rows.items())
             seconds = time.monotonic() - started
             log.info("[%d/%d] %s: %s (%.1f s)", number, len(stages), name, written, seconds)
+            if "dry-run" not in job.flags:
+                stage_log.done(name + job.variant, seconds, rows)
             # What a stage keeps in memory is of no use to the next one.
             job.spark.catalog.clearCache()
 
@@ -123,21 +148,22 @@ def main(
         config = load_config(arguments.config)
         as_of = parse_as_of(arguments.as_of)
         job = open_job(get_spark(config.name), config, as_of, arguments.run_id)
-        if attempt is not None and arguments.run_id is None:
-            # Its own look at the lakehouse: what the job reads is pinned under the lock.
-            job = replace(job, run_id=attempt(Lakehouse(job.spark, config), job.run_id))
         given = vars(arguments)
         set_flags = frozenset(flag for flag in flags or {} if given[flag.replace("-", "_")])
         job = replace(job, options=given, flags=set_flags)
-        run_stages(job, stages)
+        if attempt is not None and arguments.run_id is None:
+            # Its own look at the lakehouse: what the job reads is pinned under the lock.
+            look = replace(job, lakehouse=Lakehouse(job.spark, config))
+            job = replace(job, run_id=attempt(look))
+        run_stages(job, stages, resume="resume" in job.flags)
         if finish is not None:
             finish(job)
     except ActivityRecError as error:
-        log.error("%s: %s", arguments.config, _one_line(str(error)))
+        log.error("%s: %s", arguments.config, one_line(error))
         sys.exit(1)
     except (PySparkException, Py4JError) as error:
         log.debug("Spark's own words:", exc_info=True)
-        log.error("%s: Spark failed: %s", arguments.config, _one_line(_summary(error)))
+        log.error("%s: %s", arguments.config, one_line(error))
         sys.exit(1)
 
 
@@ -155,12 +181,14 @@ def set_up_logging() -> None:
     logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL + 1)
 
 
-def _summary(error: Exception) -> str:
-    """The deepest cause that Spark names, without plans and stacks."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    causes = [line for line in lines if line.startswith("Caused by:")]
-    return causes[-1] if causes else first_line(error)
-
-
-def _one_line(text: str) -> str:
+def one_line(error: Exception) -> str:
+    """What went wrong; of Spark's errors the deepest cause, without plans and stacks."""
+    if isinstance(error, ActivityRecError):
+        text = str(error)
+    elif isinstance(error, PySparkException | Py4JError):
+        lines = [line.strip() for line in str(error).splitlines()]
+        causes = [line for line in lines if line.startswith("Caused by:")]
+        text = f"Spark failed: {causes[-1] if causes else first_line(error)}"
+    else:
+        text = f"{type(error).__name__}: {error}"
     return " ".join(text.split())

@@ -53,9 +53,9 @@ class World:
         if any(wrong.values()):
             names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
             raise ConfigError(
-                f"{names} out of range: a world has at least one user, {self.categories} activities "
-                f"(one a category), {2 * self.categories} products and 60 days, and no user is "
-                "shown an activity more often than every other day"
+                f"{names} out of range: a world has at least one user, {self.categories} "
+                f"activities (one a category), {2 * self.categories} products and 60 days, and "
+                "no user is shown an activity more often than every other day"
             )
 
     @property

@@ -1,11 +1,13 @@
 """Names of runs that are made again: rows that readers may see are never written over."""
 
 import re
+from collections.abc import Callable
 
 from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.errors import StateError
+from activityrec.job import Job
 from activityrec.lakehouse import Lakehouse
 
 
@@ -19,6 +21,16 @@ def next_attempt(lakehouse: Lakehouse, name: str) -> str:
 def last_attempt(lakehouse: Lakehouse, table: tables.Table, name: str) -> str:
     """The last of ``name``, ``name-2``, … that has rows in ``table``; ``name`` where none has."""
     return _named(name, max(_numbers(lakehouse, table, name), default=1))
+
+
+def new_run(job: Job) -> str:
+    """The run that a job makes: the next attempt of its date."""
+    return next_attempt(job.lakehouse, job.run_id)
+
+
+def last_in(table: tables.Table) -> Callable[[Job], str]:
+    """The run that a job goes on with: the last attempt of its date that is in the table."""
+    return lambda job: last_attempt(job.lakehouse, table, job.run_id)
 
 
 def check_unpublished(lakehouse: Lakehouse, run_id: str) -> None:

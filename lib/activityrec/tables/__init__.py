@@ -48,7 +48,7 @@ from activityrec.tables.features import (
     user_activity_features,
     user_features,
 )
-from activityrec.tables.publishing import AUDITS, EXPORTS
+from activityrec.tables.publishing import AUDITS, EXPORTS, STAGES
 from activityrec.tables.serving import (
     AUDIENCES,
     EXCLUSIONS,
@@ -66,6 +66,7 @@ SERVING = (
     PUBLICATIONS,
     AUDITS,
     EXPORTS,
+    STAGES,
     SCORED_EXPOSURES,
     *EVALUATION,
 )
@@ -100,6 +101,7 @@ __all__ = [
     "RULE_COUNTS",
     "SCORED_EXPOSURES",
     "SERVING",
+    "STAGES",
     "USERS",
     "USER_DAILY",
     "USER_SEGMENTS",

@@ -34,3 +34,23 @@ EXPORTS = Table(
     ),
     key=("target", "table_name", "run_id", "published_ts", "exported_ts"),
 )
+
+STAGES = Table(
+    "serving",
+    "stages",
+    "What each stage of each run wrote and how long it took: the log of the jobs.",
+    (
+        RUN_ID,
+        AS_OF,
+        Column("stage", "STRING", "name of the stage, with the options that were given", True),
+        Column("status", "STRING", "done, or failed: its tables are as they were before", True,
+               "status IN ('done', 'failed')"),
+        Column("ended_ts", "TIMESTAMP", "when it ended", True, stats=True),
+        Column("seconds", "DOUBLE", "how long it took", True, "seconds >= 0"),
+        Column("rows", "MAP<STRING, BIGINT>", "rows written, by table; empty where it failed",
+               True),
+        Column("error", "STRING", "why it failed; NULL: it did not. With privacy not in words"),
+        Column("configuration", "STRING", "hash of the configuration that it ran with", True),
+    ),
+    key=("run_id", "stage", "ended_ts"),
+)  # fmt: skip

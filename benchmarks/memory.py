@@ -1,0 +1,44 @@
+"""The memory that a process and all that descend from it have, from /proc (Linux)."""
+
+import threading
+from collections import defaultdict
+from pathlib import Path
+
+
+def resident(process: int) -> float:
+    """MB that are resident now. Pages that processes share count for each of them."""
+    size, children = {}, defaultdict(list)
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        except OSError:
+            continue
+        size[int(lines["Pid"])] = int(lines.get("VmRSS", "0").split()[0]) / 1024
+        children[int(lines["PPid"])].append(int(lines["Pid"]))
+    found, left = 0.0, [process]
+    while left:
+        one = left.pop()
+        found += size.get(one, 0)
+        left += children[one]
+    return found
+
+
+class Peak:
+    """The most that was resident during a block, looked at four times a second."""
+
+    def __init__(self, process: int) -> None:
+        self.process = process
+
+    def __enter__(self) -> "Peak":
+        self.most, self._ended = resident(self.process), threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+        return self
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.25):
+            self.most = max(self.most, resident(self.process))
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()

@@ -1,0 +1,72 @@
+"""The log of stages, ``serving.stages``, and where a run that broke off goes on."""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timezone
+
+from pyspark.sql import functions as F
+
+from activityrec import tables
+from activityrec.config import Config
+from activityrec.errors import StateError
+from activityrec.lakehouse import Lakehouse
+
+log = logging.getLogger("activityrec")
+
+
+class StageLog:
+    """What is known of the stages of one run."""
+
+    def __init__(self, lakehouse: Lakehouse, config: Config, run_id: str, as_of: date) -> None:
+        self.lakehouse, self.run_id, self.as_of = lakehouse, run_id, as_of
+        self.private = config.privacy is not None
+        self.configuration = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]
+
+    def done(self, stage: str, seconds: float, rows: Mapping[str, int]) -> None:
+        self._add(stage, "done", seconds, rows, None)
+
+    def failed(self, stage: str, seconds: float, error: str) -> None:
+        """Say why a stage failed, if that can still be said; never in the way of the error.
+
+        With ``privacy`` without the words of the error: an erasure could not find a user there.
+        """
+        error = "see the log of the job" if self.private else error
+        try:
+            self._add(stage, "failed", seconds, {}, error)
+        except Exception as second:
+            log.warning("%s: not in serving.stages: %s", stage, type(second).__name__)
+
+    def first_unfinished(self, stages: Sequence[str]) -> int:
+        """The place in ``stages`` of the first that is not done since the one before it.
+
+        Raises
+        ------
+        StateError
+            A stage before that ran with another configuration.
+        """
+        if not self.lakehouse.exists(tables.STAGES):
+            return 0
+        mine = self.lakehouse.read(tables.STAGES).where(F.col("run_id") == self.run_id)
+        last = {row["stage"]: row for row in mine.orderBy("ended_ts").collect()}
+        before: datetime | None = None
+        for place, stage in enumerate(stages):
+            row = last.get(stage)
+            if row is None or row["status"] != "done" or (before and row["ended_ts"] < before):
+                return place
+            if row["configuration"] != self.configuration:
+                raise StateError(
+                    f"run {self.run_id}: the configuration has changed since {stage} was done: "
+                    "run the pipeline without --resume"
+                )
+            before = row["ended_ts"]
+        return len(stages)
+
+    def _add(
+        self, stage: str, status: str, seconds: float, rows: Mapping[str, int], error: str | None
+    ) -> None:
+        now = datetime.now(timezone.utc)
+        row = (self.run_id, self.as_of, stage, status, now, seconds, dict(rows), error,
+               self.configuration)  # fmt: skip
+        frame = self.lakehouse.spark.createDataFrame([row], tables.STAGES.row_type)
+        self.lakehouse.append(tables.STAGES, frame.coalesce(1))
