@@ -35,6 +35,8 @@ class DeltaTables:
         Properties of tables that are created from now on.
     versions
         The Delta version that each table is pinned at, by full name.
+    before_write
+        Called before each write; raises where this process may not write any more.
     reads
         Those of the tables that were read since :func:`activityrec.job.run_stages` began the
         stage.
@@ -49,6 +51,7 @@ class DeltaTables:
         self.versions: dict[str, int] = {}
         self.reads: dict[str, int] = {}
         self.marks = {OWNER: config.name}
+        self.before_write: Callable[[], None] = lambda: None
         self._before: dict[Table, int] = {}
         self._new: set[Table] = set()
         self._properties: dict[Table, dict[str, str]] = {}
@@ -96,6 +99,7 @@ class DeltaTables:
 
     def _prepare(self, table: Table, undo: bool = True) -> None:
         """Create the table from its contract, or verify the one that exists, before a write."""
+        self.before_write()
         if self.exists(table):
             self._verify(table)
         else:

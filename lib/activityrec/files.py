@@ -58,6 +58,27 @@ class Files:
         finally:
             stream.close()
 
+    def create_new(self, path: str, text: str, option: str, value: str | None = None) -> None:
+        """Write a file that is not there yet. A store that knows ``option`` (of Hadoop's
+        createFile) judges by it when the file is complete; others when it is begun."""
+        target, system = self._open(path)
+        builder = system.createFile(target).recursive()
+        if system.hasPathCapability(target, option):
+            builder = builder.overwrite(True)
+            builder = builder.must(option, True if value is None else value)
+        else:
+            builder = builder.overwrite(False)
+        stream = builder.build()
+        stream.write(bytearray(text, "utf-8"))
+        stream.close()
+
+    def tag(self, path: str) -> str:
+        """What an object store changes with each writing of a file; '' on file systems."""
+        target, system = self._open(path)
+        status = system.getFileStatus(target)
+        is_tagged = self._jvm.org.apache.hadoop.fs.EtagSource._java_lang_class
+        return str(status.getEtag()) if is_tagged.isInstance(status) else ""
+
     def replace_text(self, path: str, text: str) -> None:
         """Write a file that readers see as it was or as it is, never half of it.
 

@@ -97,9 +97,9 @@ def run_stages(job: Job, stages: Sequence[tuple[str, Stage]], resume: bool = Fal
                 raise
             written = ", ".join(f"{table} {count:,}" for table, count in rows.items())
             seconds = time.monotonic() - started
-            log.info("[%d/%d] %s: %s (%.1f s)", number, len(stages), name, written, seconds)
             if "dry-run" not in job.flags:
                 stage_log.done(name + job.variant, seconds, rows)
+            log.info("[%d/%d] %s: %s (%.1f s)", number, len(stages), name, written, seconds)
             # What a stage keeps in memory is of no use to the next one.
             job.spark.catalog.clearCache()
 

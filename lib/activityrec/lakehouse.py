@@ -5,18 +5,15 @@ table through one :class:`Lakehouse` see the version that the first of them saw,
 object writes the table itself.
 """
 
-import errno
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.errors import StateError
+from activityrec.locks import Lease, disk_lock
 from activityrec.session import settings
 from activityrec.tables import Table
 from activityrec.upkeep import Upkeep
@@ -207,32 +204,20 @@ class Lakehouse(Upkeep):
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second pipeline away from a lakehouse on this machine's disk.
-
-        The operating system frees the lock when the process ends, however it ends. A catalog
-        or an object store has no such lock: there the scheduler must allow one run at a time.
+        """Keep a second pipeline away: on this machine's disk by a lock of the system, on other
+        storage by a lease (see ``locks``). In a catalog the scheduler must allow one run at a time.
 
         Raises
         ------
         StateError
             Another process holds it.
         """
-        if self.root is None or ":" in self.root.split("/")[0]:
+        if self.root is None:
             yield
-            return
-        Path(self.root).mkdir(parents=True, exist_ok=True)
-        with open(Path(self.root) / ".lock", "a+", encoding="ascii") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EACCES, errno.EAGAIN):
-                    raise
-                file.seek(0)
-                raise StateError(
-                    f"lakehouse {self.root}: process {file.read().strip()} is working on it; "
-                    "wait until it has ended"
-                ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
+        elif ":" in self.root.removeprefix("file:").split("/")[0]:
+            with Lease(self.files, self.root) as lease:
+                self.before_write = lease.check
+                yield
+        else:
+            with disk_lock(self.root.removeprefix("file:")):
+                yield

@@ -101,7 +101,7 @@ def files_of(folder: Path) -> dict[str, int]:
         str(path.relative_to(folder)): path.stat().st_size
         for path in (folder / "lakehouse").rglob("*")
         # Loads before the one that fails are told of in clean.batches.
-        if path.is_file() and path.name != ".lock" and "clean/batches" not in str(path)
+        if path.is_file() and path.name != ".lock" and not {"batches", "stages"} & set(path.parts)
     }
 
 

@@ -1,0 +1,128 @@
+"""A real standalone cluster on loopback: a master and workers, each a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyspark
+
+from tests.conftest import ROOT
+
+DEADLINE = 600
+SPARK_HOME = Path(pyspark.__file__).parent
+CONFS = {
+    # Small tables on a small cluster; what else conf/spark/test.conf says is not needed here.
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.executor.memory": "900m",
+    "spark.driver.memory": "1500m",
+}
+
+
+class Run:
+    """A job that was started by spark-submit.sh, in a process group of its own."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.process, self.log = process, log
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def wait_until(self, what: Callable[[], bool], wanted: str) -> None:
+        """Come back when it holds; fail when the job ends or nothing happens for too long."""
+        last = time.monotonic() + DEADLINE
+        while not what():
+            assert self.process.poll() is None, f"ended before {wanted}:\n{self.said()[-3000:]}"
+            assert time.monotonic() < last, f"{wanted} never came:\n{self.said()[-3000:]}"
+            time.sleep(0.05)
+
+    def status(self) -> int:
+        return self.process.wait(DEADLINE)
+
+    def kill(self) -> None:
+        """``kill -9`` of the driver: its JVM and its Python."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(DEADLINE)
+
+
+class Cluster:
+    """A master, workers by number, and what was submitted to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.workers = folder, dict[int, subprocess.Popen[bytes]]()
+        self.runs: list[Run] = []
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.url = f"spark://127.0.0.1:{probe.getsockname()[1]}"
+
+    def start(self, name: str, *command: str) -> "subprocess.Popen[bytes]":
+        environment = os.environ | {
+            "SPARK_DAEMON_MEMORY": "400m",
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_DIRS": str(self.folder / "local"),
+        }
+        with (self.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [str(SPARK_HOME / "bin/spark-class"), *command],
+                cwd=self.folder, env=environment, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def start_master(self) -> None:
+        port = self.url.rpartition(":")[2]
+        where = ("--host", "127.0.0.1", "--port", port, "--webui-port", "0")
+        self.master = self.start("master", "org.apache.spark.deploy.master.Master", *where)
+
+    def start_worker(self, number: int) -> None:
+        # It tries again until the master answers.
+        self.workers[number] = self.start(
+            f"worker{number}", "org.apache.spark.deploy.worker.Worker",
+            "--host", "127.0.0.1", "--cores", "1", "--memory", "1g", "--webui-port", "0",
+            "--work-dir", str(self.folder / f"work{number}"), self.url,
+        )  # fmt: skip
+
+    def kill_worker(self, number: int) -> None:
+        """``kill -9``; its executors notice and end."""
+        worker = self.workers.pop(number)
+        worker.kill()
+        worker.wait(DEADLINE)
+
+    def submit(self, *job: str) -> Run:
+        confs = [part for key, value in CONFS.items() for part in ("--conf", f"{key}={value}")]
+        log = self.folder / f"run{len(self.runs)}.log"
+        command = [str(ROOT / "spark-submit.sh"), "--master", self.url, *confs, *job]
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdout=out, stderr=out, start_new_session=True
+            )
+        self.runs.append(Run(process, log))
+        return self.runs[-1]
+
+    def stop(self) -> None:
+        for run in self.runs:
+            if run.process.poll() is None:
+                run.kill()
+        for process in (*self.workers.values(), self.master):
+            process.kill()
+            process.wait(DEADLINE)
+
+
+@contextmanager
+def standalone_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
+    cluster = Cluster(folder)
+    cluster.start_master()
+    try:
+        for number in range(workers):
+            cluster.start_worker(number)
+        yield cluster
+    finally:
+        cluster.stop()
