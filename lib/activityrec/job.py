@@ -84,7 +84,8 @@ def main(
     flags: Mapping[str, str] | None = None,
     dated: bool = True,
 ) -> None:
-    """Entry point of a script in ``jobs``: exit status 0, or 1 after one line of error.
+    """Entry point of a script in ``jobs``: exit status 0, or after one line of error 1, or 3 where
+    the job did its work and raises an alarm (2 is argparse's, for wrong arguments).
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def main(
             finish(job)
     except ActivityRecError as error:
         log.error("%s: %s", arguments.config, _one_line(str(error)))
-        sys.exit(1)
+        sys.exit(error.status)
     except (PySparkException, Py4JError) as error:
         log.debug("Spark's own words:", exc_info=True)
         log.error("%s: Spark failed: %s", arguments.config, _one_line(_summary(error)))

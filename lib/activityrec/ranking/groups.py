@@ -45,6 +45,15 @@ def input_groups(config: Config) -> dict[str, str]:
     return found | given
 
 
+def activity_inputs(config: Config) -> set[str]:
+    """The inputs and one-hot columns that depend on the activity, alone or with the user."""
+    expressions = {name: name for name in one_hot_columns(config)} | ranker_inputs(config)
+    groups = _column_groups(config)
+    of_user = {"history", "past_responses", "profile"}
+    columns = {name for name, group in groups.items() if group not in of_user} - {"segment"}
+    return {name for name, sql in expressions.items() if columns & set(re.findall(r"\w+", sql))}
+
+
 def _first_group(sql: str, groups: dict[str, str]) -> str:
     read = {groups[word] for word in re.findall(r"\w+", sql) if word in groups}
     return next((group for group in ORDER if group in read), "other")

@@ -48,6 +48,7 @@ from activityrec.tables.features import (
     user_activity_features,
     user_features,
 )
+from activityrec.tables.feedback import MONITORING, PERFORMANCE
 from activityrec.tables.publishing import AUDITS, EXPORTS
 from activityrec.tables.serving import (
     AUDIENCES,
@@ -66,6 +67,8 @@ SERVING = (
     PUBLICATIONS,
     AUDITS,
     EXPORTS,
+    PERFORMANCE,
+    MONITORING,
     SCORED_EXPOSURES,
     *EVALUATION,
 )
@@ -90,6 +93,8 @@ __all__ = [
     "EVALUATION",
     "INPUT_CHECKS",
     "METRICS",
+    "MONITORING",
+    "PERFORMANCE",
     "POLICY_VALUES",
     "PRODUCTS",
     "PROGRESS",
