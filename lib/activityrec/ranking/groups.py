@@ -13,7 +13,8 @@ from activityrec.tables import (
     user_features,
 )
 
-ORDER = ("retrieval", "affinity", "past_responses", "history", "profile", "activity")
+SEGMENT = "segment_popularity"
+ORDER = ("retrieval", SEGMENT, "affinity", "past_responses", "history", "profile", "activity")
 """An input that reads columns of several groups belongs to the first of these."""
 
 _NO_GROUP = {"as_of", "snapshot_date", "user_id", "activity_id", "exposure_ts", "label", "weight"}
@@ -21,12 +22,18 @@ _NO_GROUP |= {"observed_days"}  # rates divide by it
 _RESPONSES = {"shown", "answered", "response_rate"}
 
 
+def popular_in_segment(config: Config) -> bool:
+    """Whether a retriever tells what is popular in the user's segment."""
+    return config.retrieval.popularity.by_segment and "popularity" in config.retrieval.weights
+
+
 def input_groups(config: Config) -> dict[str, str]:
     """Group of each input and of each one-hot column, by its name.
 
     Those of ``ranker.groups``; for the others the group of the columns that its expression
     reads: ``history`` of the user's events, ``past_responses`` to exposures, ``profile``,
-    ``affinity`` with what the activity covers, the ``activity`` itself, scores of ``retrieval``.
+    ``affinity`` with what the activity covers, the ``activity`` itself, scores of ``retrieval``;
+    ``segment_popularity`` is what popularity says where it is that in the user's segment.
 
     Raises
     ------
@@ -63,12 +70,14 @@ def _column_groups(config: Config) -> dict[str, str]:
     """Group of each column of a training example."""
     profile = {column.name for column in attribute_columns(config.attributes, "users")}
     of_user = set(user_features(config).column_names) - profile
+    segment = {"popularity_score", "popularity_rank"} if popular_in_segment(config) else set()
     parts = {
         "profile": profile | {"age_band", "gender"},
         "past_responses": _RESPONSES,
         "affinity": {column.name for column in affinity_columns(config.features)},
         "activity": set(activity_features(config).column_names),
         "history": of_user,
+        SEGMENT: segment,
         "retrieval": set(training_examples(config).column_names),
     }
     groups: dict[str, str] = {}
