@@ -32,6 +32,9 @@ from activityrec.serving.views import create_views
 
 log = logging.getLogger("activityrec")
 
+NAMED = 10
+"""Failed checks that the error names."""
+
 
 def run(job: Job) -> dict[str, int]:
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
@@ -40,7 +43,7 @@ def run(job: Job) -> dict[str, int]:
         lakehouse.read(tables.EVENTS), history.activities, as_of, config.recommend.planning_days
     )
     published = Published.read(lakehouse)
-    feedback = known_feedback(history, config.response, config.monitor.exposure_days).persist()
+    feedback = known_feedback(history, config.response, config.monitor.exposure_days)
     rows = attributed(feedback, published, as_of).persist()
     bootstrap = Bootstrap(config.evaluate.replicates, config.evaluate.seed)
     least = group_size(config)
@@ -48,7 +51,7 @@ def run(job: Job) -> dict[str, int]:
     findings = [
         *checked_inputs(job, history),
         *score_findings(published, as_of, config.monitor),
-        *rate_findings(feedback, as_of, config.monitor, bootstrap, least),
+        *rate_findings(rows, as_of, config.monitor, bootstrap, least),
         calibration_finding(rows, as_of, config.monitor, bootstrap, least),
     ]
     mine = f"as_of = '{as_of}'"
@@ -71,21 +74,25 @@ def checked_inputs(job: Job, history: History) -> list[Finding]:
 
 
 def alarm(job: Job) -> None:
-    """Tell what the monitor found, and raise an alarm if a check failed.
+    """Raise an alarm if a check failed.
 
     Raises
     ------
     AlarmError
-        It has every check that failed.
+        It has the checks that failed, the first of them where they are many.
     """
     found = job.lakehouse.read(tables.MONITORING).where(f"as_of = '{job.as_of}'")
     rows = found.orderBy("check_name", "name").collect()
-    for row in rows:
-        said = {True: "held", False: "FAILED", None: "not made"}[row["passed"]]
-        log.info("%s %s %s: %s", said, row["check_name"], row["name"], row["reason"])
-    if failed := [row for row in rows if row["passed"] is False]:
-        reasons = "; ".join(f"{row['check_name']} {row['name']}: {row['reason']}" for row in failed)
-        raise AlarmError(f"monitor: {len(failed)} of {len(rows)} checks failed: {reasons}")
+    failed = [row for row in rows if row["passed"] is False]
+    unmade = sum(row["passed"] is None for row in rows)
+    log.info(
+        "monitor: of %d checks %d held, %d failed, %d could not be made",
+        len(rows), len(rows) - len(failed) - unmade, len(failed), unmade,
+    )  # fmt: skip
+    if failed:
+        said = [f"{row['check_name']} {row['name']}: {row['reason']}" for row in failed[:NAMED]]
+        more = ["and others, see serving.monitoring"] * (len(failed) > NAMED)
+        raise AlarmError(f"monitor: {len(failed)} checks failed: {'; '.join(said + more)}")
 
 
 if __name__ == "__main__":
