@@ -19,13 +19,12 @@ from activityrec.ranking.calibration import Later, calibrated
 from activityrec.ranking.examples import examples
 from activityrec.ranking.parts import best_order
 from activityrec.ranking.pipeline import coefficients, fit_ranker, ranker_params, training_auc
-from activityrec.retrieval.activities import activity_vectors
 from activityrec.retrieval.fits import fit_dates, settings_of
-from activityrec.retrieval.known import known_before, segments_of
-from activityrec.retrieval.pairs import calendar, pair_scores
+from activityrec.retrieval.known import known_before
+from activityrec.retrieval.past_scores import past_scores
 from activityrec.retrieval.protocol import Vectors
 from activityrec.retrieval.registry import retrievers
-from activityrec.retrieval.segments import with_segment, with_segments
+from activityrec.retrieval.segments import with_segments
 from activityrec.serving.contest import kept_settings
 from activityrec.tracking import (
     CHALLENGER,
@@ -177,26 +176,6 @@ def drop_others(job: Job, dates: list[date], fits: list[str]) -> None:
             job.lakehouse.replace(table, rows.limit(0), others)
 
 
-def retrieval_scores(job: Job, closed: DataFrame, fits: list[date]) -> DataFrame:
-    """What the retrievers said of the exposures on their day, and the user's segment then."""
-    lakehouse, config = job.lakehouse, job.config
-    known = F.col("fitted_date").isin(fits) & (F.col("settings") == settings_of(config))
-    scores = pair_scores(
-        exposed_pairs(closed),
-        fits,
-        lakehouse.read(tables.USER_VECTORS).where(known),
-        activity_vectors(
-            lakehouse.read(tables.ITEM_VECTORS).where(known),
-            lakehouse.read(tables.ACTIVITY_PRODUCTS),
-            config.retrieval.own_prior,
-            config.retrieval.summed,
-        ),
-        calendar(lakehouse.read(tables.ACTIVITIES), config.recommend.planning_days),
-        list(config.retrieval.weights),
-    )
-    return with_segment(scores, segments_of(lakehouse, config, known), fits)
-
-
 def train_ranker(job: Job, closed: DataFrame, fits: list[date]) -> Trained:
     """Assemble the point-in-time training set and fit the ranker on it."""
     config = job.config
@@ -230,7 +209,7 @@ def write_examples(job: Job, closed: DataFrame, fits: list[date]) -> tuple[DataF
         lakehouse.read(tables.user_features(config)),
         lakehouse.read(tables.activity_features(config)),
         lakehouse.read(tables.user_activity_features(config.features)),
-        retrieval_scores(job, closed, fits),
+        past_scores(lakehouse, config, exposed_pairs(closed), fits, settings_of(config)),
     )
     table = tables.training_examples(config)
     count = lakehouse.replace(

@@ -17,6 +17,7 @@ from activityrec.config_ingest import (
     SourceConfig,
     SourcesConfig,
 )
+from activityrec.config_monitor import MonitorConfig
 from activityrec.config_off_policy import OffPolicyConfig
 from activityrec.config_promote import PromoteConfig
 from activityrec.config_publish import PublishConfig
@@ -64,6 +65,7 @@ __all__ = [
     "ItemKnnConfig",
     "LakehouseConfig",
     "MaintainConfig",
+    "MonitorConfig",
     "OffPolicyConfig",
     "PinConfig",
     "PopularityConfig",
@@ -187,6 +189,7 @@ class Config(Section):
     promote: PromoteConfig = PromoteConfig()
     publish: PublishConfig = PublishConfig()
     export: ExportConfig = ExportConfig()
+    monitor: MonitorConfig = MonitorConfig()
     tune: TuneConfig = TuneConfig()
 
     @property

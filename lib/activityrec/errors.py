@@ -4,7 +4,9 @@ from py4j.protocol import Py4JJavaError
 
 
 class ActivityRecError(Exception):
-    """Base of all of them: a job prints the message as one line and exits with 1."""
+    """Base of all of them: a job prints the message as one line and exits with ``status``."""
+
+    status = 1
 
 
 class ConfigError(ActivityRecError):
@@ -25,6 +27,12 @@ class TimeError(ActivityRecError):
 
 class StateError(ActivityRecError):
     """A stage finds the lakehouse or the registry without what an earlier stage makes."""
+
+
+class AlarmError(ActivityRecError):
+    """The job did its work, and what it found needs somebody: an exit status of its own."""
+
+    status = 3
 
 
 class PrivacyError(ActivityRecError):

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from activityrec.config import Config
 from activityrec.config_file import load_config, parse_as_of
-from activityrec.errors import ActivityRecError, first_line
+from activityrec.errors import ActivityRecError, AlarmError, first_line
 from activityrec.lakehouse import Lakehouse
 from activityrec.session import get_spark
 from activityrec.stage_log import StageLog
@@ -93,7 +93,9 @@ def run_stages(job: Job, stages: Sequence[tuple[str, Stage]], resume: bool = Fal
                 with job.lakehouse.all_or_nothing():
                     rows = stage(job)
             except Exception as error:
-                stage_log.failed(name + job.variant, time.monotonic() - started, one_line(error))
+                status = "alarm" if isinstance(error, AlarmError) else "failed"
+                seconds = time.monotonic() - started
+                stage_log.failed(name + job.variant, seconds, one_line(error), status)
                 raise
             written = ", ".join(f"{table} {count:,}" for table, count in rows.items())
             seconds = time.monotonic() - started
@@ -113,7 +115,8 @@ def main(
     dated: bool = True,
     attempt: Attempt | None = None,
 ) -> None:
-    """Entry point of a script in ``jobs``: exit status 0, or 1 after one line of error.
+    """Entry point of a script in ``jobs``: exit status 0, or after one line of error 1, or 3 where
+    the job did its work and raises an alarm (2 is argparse's, for wrong arguments).
 
     Parameters
     ----------
@@ -160,7 +163,7 @@ def main(
             finish(job)
     except ActivityRecError as error:
         log.error("%s: %s", arguments.config, one_line(error))
-        sys.exit(1)
+        sys.exit(error.status)
     except (PySparkException, Py4JError) as error:
         log.debug("Spark's own words:", exc_info=True)
         log.error("%s: %s", arguments.config, one_line(error))

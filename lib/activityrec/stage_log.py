@@ -26,14 +26,14 @@ class StageLog:
     def done(self, stage: str, seconds: float, rows: Mapping[str, int]) -> None:
         self._add(stage, "done", seconds, rows, None)
 
-    def failed(self, stage: str, seconds: float, error: str) -> None:
+    def failed(self, stage: str, seconds: float, error: str, status: str = "failed") -> None:
         """Say why a stage failed, if that can still be said; never in the way of the error.
 
         With ``privacy`` without the words of the error: an erasure could not find a user there.
         """
         error = "see the log of the job" if self.private else error
         try:
-            self._add(stage, "failed", seconds, {}, error)
+            self._add(stage, status, seconds, {}, error)
         except Exception as second:
             log.warning("%s: not in serving.stages: %s", stage, type(second).__name__)
 

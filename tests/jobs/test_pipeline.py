@@ -40,6 +40,7 @@ def rows_of(job: Job, name: str) -> DataFrame:
 
 def test_every_stage_writes_its_tables(planted_run: Job) -> None:
     unwanted = (tables.ERASURES, tables.USER_SEGMENTS, tables.EXPORTS)
+    unwanted += (tables.PERFORMANCE, tables.MONITORING)
     every = [t for t in tables.all_tables(planted_run.config) if t not in unwanted]
     counts = {table.name: planted_run.lakehouse.read(table).count() for table in every}
     assert counts.pop("quarantine") == 0

@@ -7,9 +7,11 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from activityrec.config import Config
+from activityrec.ranking.groups import input_groups
 from activityrec.serving.expected_value import with_expected_value
 from activityrec.serving.reason_codes import MOST, figure_columns, with_reason_codes
 from activityrec.serving.reason_templates import SEPARATORS, TEMPLATES
+from tests.planted import configuration
 
 FEATURES = {
     "answered": 2.0,
@@ -100,6 +102,46 @@ def test_without_a_ranker_retrieval_is_the_reason(
     assert codes(row) == [("suits", {"place": 3.0}, None)]
     assert "number 3 among" in row["reason_text"]["en"]
     assert len(told(spark, planted_config, dict.fromkeys(ALL, 0.5))["reason_codes"]) == MOST
+
+
+def by_segment(methods: dict[str, float]) -> Config:
+    raw = configuration()
+    del raw["ranker"]["inputs"]
+    raw["retrieval"] |= {"methods": methods, "segments": {}, "popularity": {"by_segment": True}}
+    return Config.model_validate(raw)
+
+
+def test_what_is_popular_in_the_segment_is_said_where_that_contributed(spark: SparkSession) -> None:
+    config = by_segment({"als": 1.0, "popularity": 1.0})
+    groups = input_groups(config)
+    assert (groups["als"], groups["popularity"]) == ("retrieval", "segment_popularity")
+    known = {"popularity_score": 0.2, "popularity_rank": 1.0}
+    parts = {"segment_popularity": 0.3, "retrieval": 0.1}
+    row = told(spark, config, parts, **known)
+    # The place that ALS gives is not mixed with that of the segment.
+    assert codes(row) == [
+        ("popular_in_segment", {"place": 1.0}, 0.3),
+        ("suits", {"place": 3.0}, 0.1),
+    ]
+    assert row["reason_text"] == {
+        "en": "popular with your segment: number 1 among the activities; "
+        "number 3 among the activities by what was chosen before",
+        "zh": "受同类用户欢迎，在各活动中排第1位；按以往选择，在各活动中排第3位",
+    }
+    against = told(spark, config, {"segment_popularity": -0.3, "retrieval": 0.1}, **known)
+    assert codes(against) == [("suits", {"place": 3.0}, 0.1)]
+    unknown = told(spark, config, parts, popularity_score=0.0, popularity_rank=1.0)
+    assert codes(unknown) == [("suits", {"place": 3.0}, 0.1)]
+
+
+def test_without_a_ranker_the_segment_is_the_reason_where_nothing_else_is(
+    spark: SparkSession,
+) -> None:
+    known = {"popularity_score": 0.2, "popularity_rank": 2.0}
+    both = told(spark, by_segment({"als": 1.0, "popularity": 1.0}), None, **known)
+    assert codes(both) == [("suits", {"place": 3.0}, None)]
+    alone = told(spark, by_segment({"popularity": 1.0}), None, **known)
+    assert codes(alone) == [("popular_in_segment", {"place": 2.0}, None)]
 
 
 def test_every_language_has_every_text_with_the_same_figures() -> None:

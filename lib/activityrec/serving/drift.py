@@ -6,7 +6,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.evaluation.stability import TENTHS, shares, stability_index
+from activityrec.evaluation.stability import TENTHS, Floats, shares, stability_index
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ def _changed(new: DataFrame, old: DataFrame) -> tuple[float, float | None, float
 
 def score_psi(new: DataFrame, old: DataFrame) -> float:
     """Population stability index of ``score`` from the old rows to the new ones."""
+    return stability_index(*score_shares(new, old))
+
+
+def score_shares(new: DataFrame, old: DataFrame) -> tuple[Floats, Floats]:
+    """The shares of old and of new rows in each tenth of the old scores."""
     tenths = [place / TENTHS for place in range(1, TENTHS)]
     found = old.agg(F.percentile_approx("score", tenths)).first()
     assert found is not None
@@ -80,4 +85,4 @@ def score_psi(new: DataFrame, old: DataFrame) -> float:
         for row in counted:
             counts[row["bin"]] = row["count"]
         sides.append(shares(counts))
-    return stability_index(*sides)
+    return sides[0], sides[1]

@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import Config
+from activityrec.ranking.groups import SEGMENT, popular_in_segment
 from activityrec.serving.reason_templates import SEPARATORS, TEMPLATES
 
 MOST = 3
@@ -35,17 +36,21 @@ class Code:
 
 def figure_columns(config: Config) -> dict[str, Column]:
     """The columns that a row needs for :func:`with_reason_codes`, from those of a candidate."""
-    ranks = [
+    ranks = {
         # Of a user or an activity that a retriever does not know, the rank says nothing.
-        F.when(F.col(f"{name}_score") > 0, F.col(f"{name}_rank"))
+        name: F.when(F.col(f"{name}_score") > 0, F.col(f"{name}_rank"))
         for name in config.retrieval.weights
-    ]
+    }
     found = {
         "answered": F.col("answered"),
         "shown": F.col("shown"),
         "rate": F.col("type_response_rate"),
-        "place": F.least(*ranks) if len(ranks) > 1 else ranks[0],
     }
+    if popular_in_segment(config):
+        found["segment_place"] = ranks.pop("popularity")
+    if ranks:
+        places = list(ranks.values())
+        found["place"] = F.least(*places) if len(places) > 1 else places[0]
     if kind := config.features.purchase_type:
         days = max(config.features.affinity_windows, default=None)
         found["products"] = F.col(f"{kind}_eligible_products")
@@ -67,13 +72,14 @@ def with_reason_codes(lists: DataFrame, config: Config) -> DataFrame:
     -------
     DataFrame
         ``reason_codes``: array of (code, figures, contribution), at most three, the largest
-        contribution first. Without a ranker what retrieval says, with a NULL contribution.
+        contribution first. Without a ranker what retrieval says, with a NULL contribution: that
+        the activity is popular in the segment only where nothing else orders the lists.
         ``reason_text``: language to text, in the languages of ``recommend.languages``; empty where
         there is no reason.
     """
     codes = _codes(config)
     figures = [name for name in lists.columns if name.startswith(_PREFIX)]
-    unranked = F.array(F.struct(F.lit("retrieval").alias("group"),
+    unranked = F.array(F.struct(F.lit(_retrieved_by(config)).alias("group"),
                                 F.lit(None).cast("double").alias("contribution")))  # fmt: skip
     reasons = F.coalesce("reasons", unranked)
     positive = F.filter(reasons, lambda r: r["contribution"].isNull() | (r["contribution"] > 0))
@@ -104,12 +110,28 @@ def _codes(config: Config) -> list[Code]:
         recent = {"days": of("recency")}
         found.append(Code("history", "recent", recent, of("recency").isNotNull()))
     answers = {"answered": of("answered"), "shown": of("shown")}
-    return [
-        *found,
+    found += [
         Code("past_responses", "answers", answers, of("answered") > 0),
         Code("activity", "type_answered", {"rate": of("rate")}, of("rate") > 0),
-        Code("retrieval", "suits", {"place": of("place")}, of("place").isNotNull()),
     ]
+    if set(config.retrieval.weights) - _in_segment(config):
+        found.append(Code("retrieval", "suits", {"place": of("place")}, of("place").isNotNull()))
+    if _in_segment(config):
+        place = of("segment_place")
+        found.append(Code(SEGMENT, "popular_in_segment", {"place": place}, place.isNotNull()))
+    return found
+
+
+def _in_segment(config: Config) -> set[str]:
+    """The retrievers that tell what is popular in the user's segment."""
+    return {"popularity"} if popular_in_segment(config) else set()
+
+
+def _retrieved_by(config: Config) -> str:
+    """The group that orders lists without a ranker. What several retrievers add is not told apart:
+    it is never said to be the segment's."""
+    ordering = {name for name, weight in config.retrieval.weights.items() if weight > 0}
+    return SEGMENT if ordering and ordering == _in_segment(config) else "retrieval"
 
 
 def _coded(reason: Column, codes: Sequence[Code]) -> Column:

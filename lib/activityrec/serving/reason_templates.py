@@ -8,6 +8,7 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "answers": "answered {answered} of the {shown} times that activities were shown",
         "type_answered": "{rate:percent} of those who were shown such activities answered",
         "suits": "number {place} among the activities by what was chosen before",
+        "popular_in_segment": "popular with your segment: number {place} among the activities",
         "recent": "days since the last purchase: {days}",
     },
     "zh": {
@@ -16,6 +17,7 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "answers": "看过{shown}次活动，参与{answered}次",
         "type_answered": "此类活动的参与率为{rate:percent}",
         "suits": "按以往选择，在各活动中排第{place}位",
+        "popular_in_segment": "受同类用户欢迎，在各活动中排第{place}位",
         "recent": "{days}天前有过购买",
     },
 }

@@ -5,11 +5,13 @@ from activityrec.lakehouse import Lakehouse
 
 _CURRENT = "(SELECT max_by(run_id, published_ts) FROM {publications})"
 # Each instant is between the two of exactly one publication, both ends included.
-_VALID = (
-    "SELECT *, published_ts AS valid_from, coalesce(lead(published_ts) OVER (ORDER BY published_ts)"
-    " - INTERVAL '0.000001' SECOND, TIMESTAMP '9999-12-31 00:00:00') AS valid_until "
-    "FROM {publications}"
+VALID_UNTIL = (
+    "coalesce(lead(published_ts) OVER (ORDER BY published_ts)"
+    " - INTERVAL '0.000001' SECOND, TIMESTAMP '9999-12-31 00:00:00')"
 )
+"""Over rows of ``serving.publications``: the last instant at which each was the current one."""
+_VALID = f"SELECT *, published_ts AS valid_from, {VALID_UNTIL} AS valid_until FROM {{publications}}"
+_LAST = "SELECT * FROM {{{name}}} WHERE as_of = (SELECT max(as_of) FROM {{{name}}})"
 
 
 def _published(name: str) -> str:
@@ -28,6 +30,8 @@ VIEWS = {
     "published_audiences": _published("audiences"),
     "current_exclusions": f"SELECT * FROM {{exclusions}} WHERE run_id = {_CURRENT}",
     "current_rule_counts": f"SELECT * FROM {{rule_counts}} WHERE run_id = {_CURRENT}",
+    "current_performance": _LAST.format(name="performance"),
+    "current_monitoring": _LAST.format(name="monitoring"),
     "metric_trend": (
         "SELECT as_of, run_id, model, metric, population, k, value, low, high, rows, positives, "
         "groups FROM {metrics} WHERE slice = 'all'"

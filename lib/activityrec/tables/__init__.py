@@ -48,6 +48,7 @@ from activityrec.tables.features import (
     user_activity_features,
     user_features,
 )
+from activityrec.tables.feedback import MONITORING, PERFORMANCE
 from activityrec.tables.publishing import AUDITS, EXPORTS, STAGES
 from activityrec.tables.serving import (
     AUDIENCES,
@@ -67,6 +68,8 @@ SERVING = (
     AUDITS,
     EXPORTS,
     STAGES,
+    PERFORMANCE,
+    MONITORING,
     SCORED_EXPOSURES,
     *EVALUATION,
 )
@@ -91,6 +94,8 @@ __all__ = [
     "EVALUATION",
     "INPUT_CHECKS",
     "METRICS",
+    "MONITORING",
+    "PERFORMANCE",
     "POLICY_VALUES",
     "PRODUCTS",
     "PROGRESS",
