@@ -120,7 +120,8 @@ def main(
         given = vars(arguments)
         set_flags = frozenset(flag for flag in flags or {} if given[flag.replace("-", "_")])
         job = replace(job, options=given, flags=set_flags)
-        run_stages(job, stages)
+        if stages:  # without any it only reads, and a pipeline may be at work meanwhile
+            run_stages(job, stages)
         if finish is not None:
             finish(job)
     except ActivityRecError as error:
