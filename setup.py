@@ -11,11 +11,13 @@ TUNE = ["optuna>=5,<6"]
 # jobs/report.py draws and writes the evaluation report with them.
 REPORT = ["matplotlib>=3.9,<4", "jinja2>=3.1,<4"]
 DEV = [
+    "PyHive>=0.7,<1",  # tests ask the Thrift Server with it, by thrift and pure-sasl
     "mypy",
     "pandas-stubs>=2.2,<3",  # without it mypy cannot read the pandas types in pyspark's own hints
     "deltalake",  # tests read the tables as others do, with this and DuckDB
     "duckdb>=1.5,<2",
     "duckdb-extension-delta",
+    "pure-sasl",
     "pytest",
     # tests compare the metrics of lists with it; elsewhere it has no wheel
     "pytrec-eval-terrier; platform_machine == 'x86_64' or sys_platform == 'darwin'",
@@ -23,6 +25,8 @@ DEV = [
     "scikit-learn",  # tests compare the metrics with it
     "setuptools",
     "sqlglot",  # tests parse the SQL for warehouses with it
+    "thrift",
+    "thrift-sasl",
     "types-PyYAML",
     "wheel",
 ]

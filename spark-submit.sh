@@ -11,7 +11,7 @@ me=spark-submit.sh
 # --- What does the caller say? -----------------------------------------------------------------
 
 master="" deploy_mode="" properties_file=""
-py_files=$root/.build/activityrec.zip jars=""
+py_files=$root/.build/activityrec.zip jars="" class_path=""
 caller=()
 
 # spark-submit takes only the last of two lists, so that ours and the caller's become one.
@@ -19,6 +19,7 @@ read_option() { # OPTION VALUE
     case $1 in
         --py-files) py_files=$py_files,$2; return ;;
         --jars) jars=$jars,$2; return ;;
+        --driver-class-path) class_path=$class_path:$2; return ;;
         --master | --remote) master=$2 ;;
         --deploy-mode) deploy_mode=$2 ;;
         --properties-file) properties_file=$2 ;;
@@ -26,6 +27,7 @@ read_option() { # OPTION VALUE
             case $2 in
                 spark.submit.pyFiles=*) py_files=$py_files,${2#*=}; return ;;
                 spark.jars=*) jars=$jars,${2#*=}; return ;;
+                spark.driver.extraClassPath=*) class_path=$class_path:${2#*=}; return ;;
                 spark.master=* | spark.remote=*) master=${2#*=} ;;
                 spark.submit.deployMode=*) deploy_mode=${2#*=} ;;
             esac ;;
@@ -72,6 +74,7 @@ property() { # KEY: its value there, or nothing
     fi
 }
 value=$(property spark.jars) && jars=$jars${value:+,$value}
+value=$(property spark.driver.extraClassPath) && class_path=$class_path${value:+:$value}
 value=$(property spark.submit.pyFiles) && py_files=$py_files${value:+,$value}
 
 ours=()
@@ -94,9 +97,11 @@ if [ -z "$where" ] || [[ $where == local* ]]; then
     # Spark warns at each start where the host's name is a loopback address, and uses this one then.
     export SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
 fi
-# default, not extra: the caller's extraJavaOptions come after it instead of replacing it. A driver
-# on another machine does not have the file.
+# A driver on another machine does not have our files.
 if [ "$deploy_mode" != cluster ]; then
+    # The threads of the Thrift Server do not see --jars.
+    class_path=${delta_jars//,/:}$class_path
+    # default, not extra: the caller's extraJavaOptions come after it instead of replacing it.
     add_conf spark.driver.defaultJavaOptions "\"-Dlog4j2.configurationFile=$root/conf/spark/log4j2.properties\""
 fi
 
@@ -124,6 +129,9 @@ with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
 os.replace(temporary, target)
 PY
 fi
+
+class_path=${class_path#:}
+if [ -n "$class_path" ]; then ours+=(--driver-class-path "$class_path"); fi
 
 exec "$SPARK_HOME/bin/spark-submit" "${ours[@]}" --py-files "$py_files" --jars "$delta_jars$jars" \
     ${caller[@]+"${caller[@]}"} "$@"

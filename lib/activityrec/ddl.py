@@ -18,15 +18,15 @@ def create_statement(table: Table, identifier: str, marks: Mapping[str, str]) ->
     """The CREATE TABLE that a contract stands for, with ``marks`` among its properties."""
     lines = [
         f"`{column.name}` {column.type}{' NOT NULL' if column.required else ''} "
-        f"COMMENT {_quote(column.comment)}"
+        f"COMMENT {quoted(column.comment)}"
         for column in table.columns
     ]
     clustering = f"CLUSTER BY ({', '.join(table.cluster_by)})\n" if table.cluster_by else ""
     given = properties_of(table, marks)
-    listed = ",\n  ".join(f"{_quote(key)} = {_quote(value)}" for key, value in given.items())
+    listed = ",\n  ".join(f"{quoted(key)} = {quoted(value)}" for key, value in given.items())
     return (
         f"CREATE TABLE {identifier} (\n  " + ",\n  ".join(lines) + "\n) USING delta\n"
-        f"COMMENT {_quote(table.comment)}\n{clustering}TBLPROPERTIES (\n  {listed}\n)"
+        f"COMMENT {quoted(table.comment)}\n{clustering}TBLPROPERTIES (\n  {listed}\n)"
     )
 
 
@@ -76,6 +76,7 @@ def _type(data_type: DataType, required: bool) -> str:
     return data_type.simpleString() + (" NOT NULL" if required else "")
 
 
-def _quote(text: str) -> str:
+def quoted(text: str) -> str:
+    """A string literal of Spark SQL."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from activityrec import analyst
 from activityrec.config import (
     AttributeConfig,
     AttributesConfig,
@@ -51,7 +52,8 @@ _PLACES = {
 
 def pages() -> dict[str, str]:
     """File name to content of every generated page."""
-    return {"tables.md": tables_page(), "configuration.md": configuration_page()}
+    written = {"tables.md": tables_page(), "configuration.md": configuration_page()}
+    return written | analyst.pages()
 
 
 def tables_page() -> str:
@@ -123,10 +125,7 @@ def _words(column: Column) -> str:
 
 
 def _sql(query: str) -> str:
-    named = {
-        name: f"serving.{name}" for name in (table.name for table in all_tables(_ANY_DATA_SET))
-    }
-    return query.format(**named)
+    return query.format(**{table.name: table.full_name for table in all_tables(_ANY_DATA_SET)})
 
 
 def _sections(model: type[BaseModel], key: str) -> list[tuple[str, type[BaseModel]]]:

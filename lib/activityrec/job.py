@@ -158,7 +158,8 @@ def main(
             # Its own look at the lakehouse: what the job reads is pinned under the lock.
             look = replace(job, lakehouse=Lakehouse(job.spark, config))
             job = replace(job, run_id=attempt(look))
-        run_stages(job, stages, resume="resume" in job.flags)
+        if stages:  # without any it only reads, and a pipeline may be at work meanwhile
+            run_stages(job, stages, resume="resume" in job.flags)
         if finish is not None:
             finish(job)
     except ActivityRecError as error:

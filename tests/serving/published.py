@@ -28,8 +28,12 @@ def config_at(root: Path, **sections: dict[str, Any]) -> Config:
 
 
 def lakehouse_at(spark: SparkSession, root: Path) -> Lakehouse:
+    return stock(Lakehouse(spark, config_at(root)))
+
+
+def stock(made: Lakehouse) -> Lakehouse:
     """With the users u1 to u9, and of the activities a, b, c and over all live but the last."""
-    made = Lakehouse(spark, config_at(root))
+    spark = made.spark
     start, end = datetime(2024, 4, 25), datetime(2024, 5, 9)
     ends = {"a": end, "b": end, "c": end, "over": datetime(2024, 4, 30)}
     activities = spark.createDataFrame(

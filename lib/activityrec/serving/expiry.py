@@ -5,6 +5,7 @@ import logging
 from pyspark.sql import functions as F
 
 from activityrec import tables
+from activityrec.ddl import quoted
 from activityrec.lakehouse import Lakehouse
 
 log = logging.getLogger("activityrec")
@@ -37,8 +38,8 @@ def expire_runs(lakehouse: Lakehouse, keep: int | None) -> dict[str, int]:
     if len(published) <= keep:
         return {}
     kept, old = published[:keep], published[keep:]
-    known = ", ".join(_quoted(row["run_id"]) for row in published)
-    expired = ", ".join(_quoted(row["run_id"]) for row in old)
+    known = ", ".join(quoted(row["run_id"]) for row in published)
+    expired = ", ".join(quoted(row["run_id"]) for row in old)
     first_day = min(row["min(as_of)"] for row in kept)
     condition = f"run_id IN ({expired}) OR (run_id NOT IN ({known}) AND as_of < DATE'{first_day}')"
     deleted = {}
@@ -47,8 +48,3 @@ def expire_runs(lakehouse: Lakehouse, keep: int | None) -> dict[str, int]:
         log.info("%s: %s rows of expired runs deleted", table.full_name,
                  f"{deleted[table.full_name]:,}")  # fmt: skip
     return deleted
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -1,8 +1,13 @@
 """The views of publications, the current one and earlier ones: what BI tools read."""
 
+from collections.abc import Callable
+
 from activityrec import tables
 from activityrec.lakehouse import Lakehouse
+from activityrec.tables import Table
 
+NAMING = (tables.ACTIVITIES, tables.PRODUCTS)
+"""Clean tables that readers of the serving tables need: what ids stand for."""
 _CURRENT = "(SELECT max_by(run_id, published_ts) FROM {publications})"
 # Each instant is between the two of exactly one publication, both ends included.
 VALID_UNTIL = (
@@ -41,20 +46,26 @@ VIEWS = {
         f"current_{name}": f"SELECT * FROM {{{name}}} WHERE run_id = {_CURRENT}"
         for name in ("scored_exposures", *[table.name for table in tables.EVALUATION[1:]])
     },
+    **{table.name: f"SELECT * FROM {{{table.name}}}" for table in NAMING},
 }
 
 
 def create_views(lakehouse: Lakehouse) -> None:
-    """Make the views: in the catalog, or in this session and in ``<root>/views.sql``.
+    """Make the views: in the catalog, or in this session and in ``<root>/views.sql``."""
+    lakehouse.create_views("serving", view_queries(lakehouse, lakehouse.identifier))
+
+
+def view_queries(lakehouse: Lakehouse, named: Callable[[Table], str]) -> dict[str, str]:
+    """The query of each view by its name; ``named`` gives the name that SQL has for a table.
 
     Views of tables that do not exist yet (no evaluation was run) are left out.
     """
-    existing = {table.name: table for table in tables.SERVING if lakehouse.exists(table)}
-    names = {name: lakehouse.identifier(table) for name, table in existing.items()}
-    views = {}
+    existing = filter(lakehouse.exists, (*tables.SERVING, *NAMING))
+    names = {table.name: named(table) for table in existing}
+    queries = {}
     for view, template in VIEWS.items():
         try:
-            views[view] = template.format(**names)
+            queries[view] = template.format(**names)
         except KeyError:
             continue
-    lakehouse.create_views("serving", views)
+    return queries

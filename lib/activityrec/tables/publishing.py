@@ -47,9 +47,10 @@ STAGES = Table(
                "and error says what is wrong", True, "status IN ('done', 'failed', 'alarm')"),
         Column("ended_ts", "TIMESTAMP", "when it ended", True, stats=True),
         Column("seconds", "DOUBLE", "how long it took", True, "seconds >= 0"),
-        Column("rows", "MAP<STRING, BIGINT>", "rows written, by table; empty where there is an error",
-               True),
-        Column("error", "STRING", "why it failed, or the alarm; NULL: neither. With privacy not in words"),
+        Column("rows", "MAP<STRING, BIGINT>", "rows written, by table; empty where there is an "
+               "error", True),
+        Column("error", "STRING", "why it failed, or the alarm; NULL: neither. With privacy not in "
+               "words"),
         Column("configuration", "STRING", "hash of the configuration that it ran with", True),
     ),
     key=("run_id", "stage", "ended_ts"),
