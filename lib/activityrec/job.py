@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -44,6 +44,12 @@ class Job:
     until: date | None = None
 
 
+HELD_OUT = {
+    "held-out": "stand promote.holdout_days before --as-of and know nothing later, as the pipeline"
+    " does where models are made"
+}
+"""The flag of the stages that make and judge models."""
+
 Stage = Callable[[Job], Mapping[str, int]]
 """A stage does its work and returns the rows written, by table."""
 
@@ -59,6 +65,14 @@ def open_job(spark: SparkSession, config: Config, as_of: date, run_id: str | Non
         run_id=run_id or f"{config.name}-{as_of:%Y%m%d}",
         now=datetime.now(timezone.utc),
     )
+
+
+def held_out(job: Job) -> Job:
+    """The job at the day at which models are made: ``promote.holdout_days`` before ``as_of``."""
+    days = job.config.promote.holdout_days
+    if not days:
+        return job
+    return replace(job, as_of=job.as_of - timedelta(days=days), until=job.as_of)
 
 
 def run_stages(job: Job, stages: Sequence[tuple[str, Stage]]) -> None:
@@ -101,25 +115,18 @@ def main(
     dated
         Whether the stages depend on ``--as-of``; where not, it may be left out.
     """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config", required=True, help="the YAML of the deployment")
-    today = None if dated else f"{datetime.now(timezone.utc):%Y-%m-%d}"
-    help_as_of = "YYYY-MM-DD: nothing later is known" if dated else "of no effect here"
-    parser.add_argument("--as-of", required=dated, default=today, help=help_as_of)
-    parser.add_argument("--run-id", help="default: name of the configuration and date")
-    for option, text in (options or {}).items():
-        parser.add_argument(f"--{option}", help=text)
-    for flag, text in (flags or {}).items():
-        parser.add_argument(f"--{flag}", action="store_true", help=text)
+    parser = argument_parser(description, options, flags, dated)
     arguments = parser.parse_args()
     set_up_logging()
     try:
-        config = load_config(arguments.config)
+        config = load_config(arguments.config, arguments.catalog)
         as_of = parse_as_of(arguments.as_of)
         job = open_job(get_spark(config.name), config, as_of, arguments.run_id)
         given = vars(arguments)
         set_flags = frozenset(flag for flag in flags or {} if given[flag.replace("-", "_")])
         job = replace(job, options=given, flags=set_flags)
+        if set_flags & HELD_OUT.keys():
+            job = held_out(job)
         run_stages(job, stages)
         if finish is not None:
             finish(job)
@@ -130,6 +137,27 @@ def main(
         log.debug("Spark's own words:", exc_info=True)
         log.error("%s: Spark failed: %s", arguments.config, _one_line(_summary(error)))
         sys.exit(1)
+
+
+def argument_parser(
+    description: str | None,
+    options: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+    dated: bool = True,
+) -> argparse.ArgumentParser:
+    """What a script takes on its command line; the parameters are those of :func:`main`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", required=True, help="the YAML of the deployment")
+    today = None if dated else f"{datetime.now(timezone.utc):%Y-%m-%d}"
+    help_as_of = "YYYY-MM-DD: nothing later is known" if dated else "of no effect here"
+    parser.add_argument("--as-of", required=dated, default=today, help=help_as_of)
+    parser.add_argument("--run-id", help="default: name of the configuration and date")
+    parser.add_argument("--catalog", help="where the tables are, in the place of lakehouse")
+    for option, text in (options or {}).items():
+        parser.add_argument(f"--{option}", help=text)
+    for flag, text in (flags or {}).items():
+        parser.add_argument(f"--{flag}", action="store_true", help=text)
+    return parser
 
 
 def set_up_logging() -> None:
