@@ -1,10 +1,7 @@
 """databricks.yml: what it says is what the published classes, the scripts and the code know."""
 
-import argparse
-import inspect
 import os
 import re
-import runpy
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,12 +9,12 @@ from typing import Any
 import pytest
 
 import pipeline
-from activityrec import job as job_module
 from activityrec.config import Config
 from activityrec.config_file import load_config, parse_as_of
 from activityrec.ingest.reading import options_of
 from activityrec.session import read_properties
 from tests.bundle import FILE, ROOT, RUN_DAY, TARGETS, arguments, resources, written
+from tests.scripts import parse
 
 TOP = {
     "artifacts", "bundle", "experimental", "include", "permissions", "presets", "python",
@@ -29,12 +26,8 @@ OF_A_TARGET = {
 }  # fmt: skip
 """Keys of the published schema (databricks/cli, bundle/schema/jsonschema.json, config.Root and
 config.Target), which the published Python classes do not cover."""
-NOT_YET = {"jobs/monitor.py"}
-"""Scripts that a job names before they are there."""
-
 JOBS = resources("prod")["jobs"]
 TASKS = [(name, task["task_key"]) for name, job in JOBS.items() for task in job["tasks"]]
-SIGNATURE = inspect.signature(job_module.main)
 SECRET = re.compile(r"\{\{secrets/[\w-]+/(\w+)\}\}")
 
 
@@ -45,9 +38,6 @@ def script_of(task: dict[str, Any]) -> Path:
 
 def task_of(job: str, key: str) -> dict[str, Any]:
     (task,) = [task for task in JOBS[job]["tasks"] if task["task_key"] == key]
-    name = str(script_of(task).relative_to(ROOT))
-    if name in NOT_YET and not script_of(task).exists():
-        pytest.skip(f"{name} is not there yet")
     return task
 
 
@@ -93,23 +83,11 @@ def test_every_variable_is_of_use() -> None:
 def test_a_task_starts_its_script_with_arguments_that_it_takes(
     job: str, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = parsed(job, key, monkeypatch)
+    task = task_of(job, key)
+    given = parse(script_of(task), arguments(JOBS[job], task), monkeypatch)
     assert load_config(given.config, given.catalog).lakehouse.catalog == "main"
     if job != "forget":
         assert str(parse_as_of(given.as_of)) == RUN_DAY
-
-
-def parsed(job: str, key: str, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
-    """What the script's own parser makes of the arguments of the task."""
-    task = task_of(job, key)
-    calls = []
-    monkeypatch.setattr(job_module, "main", lambda *a, **k: calls.append((a, k)))
-    runpy.run_path(str(script_of(task)), run_name="__main__")
-    ((positional, named),) = calls
-    bound = SIGNATURE.bind(*positional, **named)
-    bound.apply_defaults()
-    taken = {name: bound.arguments[name] for name in ("description", "options", "flags", "dated")}
-    return job_module.argument_parser(**taken).parse_args(arguments(JOBS[job], task))
 
 
 @pytest.mark.parametrize("job", JOBS)
