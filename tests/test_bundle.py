@@ -27,6 +27,7 @@ OF_A_TARGET = {
 """Keys of the published schema (databricks/cli, bundle/schema/jsonschema.json, config.Root and
 config.Target), which the published Python classes do not cover."""
 JOBS = resources("prod")["jobs"]
+ON_CLUSTERS = [name for name, job in JOBS.items() if "job_clusters" in job]
 TASKS = [(name, task["task_key"]) for name, job in JOBS.items() for task in job["tasks"]]
 SECRET = re.compile(r"\{\{secrets/[\w-]+/(\w+)\}\}")
 
@@ -92,11 +93,17 @@ def test_a_task_starts_its_script_with_arguments_that_it_takes(
 
 @pytest.mark.parametrize("job", JOBS)
 def test_tasks_depend_on_tasks_and_clusters_that_exist(job: str) -> None:
-    clusters = {cluster["job_cluster_key"] for cluster in JOBS[job]["job_clusters"]}
+    clusters = {cluster["job_cluster_key"] for cluster in JOBS[job].get("job_clusters", [])}
+    environments = {one["environment_key"] for one in JOBS[job].get("environments", [])}
     seen: set[str] = set()
     for task in JOBS[job]["tasks"]:
         assert {needed["task_key"] for needed in task.get("depends_on", [])} <= seen
-        assert task["job_cluster_key"] in clusters
+        if "environment_key" in task:
+            assert task["environment_key"] in environments
+            # Serverless compute takes libraries from the environment alone.
+            assert not {"job_cluster_key", "libraries"} & set(task)
+        else:
+            assert task["job_cluster_key"] in clusters
         seen.add(task["task_key"])
 
 
@@ -134,6 +141,8 @@ def test_no_two_jobs_are_scheduled_to_work_at_the_same_time() -> None:
     windows = []
     for name, job in JOBS.items():
         assert job["schedule"]["timezone_id"] == "UTC"
+        if job["schedule"]["pause_status"] == "PAUSED":
+            continue
         seconds, minutes, hours = map(int, job["schedule"]["quartz_cron_expression"].split()[:3])
         start = 3600 * hours + 60 * minutes + seconds
         windows.append((start, start + job["timeout_seconds"], name))
@@ -150,7 +159,7 @@ def test_targets_have_tables_of_their_own_and_only_prod_runs_by_itself() -> None
     for target in TARGETS:
         found = resources(target)
         assert {s["catalog_name"] for s in found["schemas"].values()} == {catalogs[target]}
-        paused = {job["schedule"]["pause_status"] for job in found["jobs"].values()}
+        paused = {found["jobs"][name]["schedule"]["pause_status"] for name in ON_CLUSTERS}
         assert paused == {"UNPAUSED" if target == "prod" else "PAUSED"}
 
 
@@ -171,7 +180,21 @@ def environment(job: str) -> dict[str, str]:
     return cluster["new_cluster"]["spark_env_vars"]
 
 
-@pytest.mark.parametrize("job", JOBS)
+def test_the_serverless_job_does_what_its_twin_does_and_is_started_by_hand() -> None:
+    ours, twin = JOBS["maintain_serverless"], JOBS["maintain"]
+    assert ours["schedule"] == {**twin["schedule"], "pause_status": "PAUSED"}
+    for kind in ("parameters", "timeout_seconds"):
+        assert ours[kind] == twin[kind]
+    assert [t["spark_python_task"] for t in ours["tasks"]] == [
+        t["spark_python_task"] for t in twin["tasks"]
+    ]
+    ((environment,), (task,)) = ours["environments"], twin["tasks"]
+    installed = [package for one in task["libraries"] for package in
+                 ([one["whl"]] if "whl" in one else [one["pypi"]["package"]])]  # fmt: skip
+    assert environment["spec"]["dependencies"] == installed
+
+
+@pytest.mark.parametrize("job", ON_CLUSTERS)
 def test_every_secret_that_the_configuration_names_is_passed(
     job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +218,7 @@ def named_in(config: Config) -> set[str]:
     return {str(config.privacy.key_env), *re.findall(r"\$\{(\w+)\}", text)}
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", ON_CLUSTERS)
 def test_clusters_have_the_settings_that_every_deployment_needs(job: str) -> None:
     (cluster,) = JOBS[job]["job_clusters"]
     settings = cluster["new_cluster"]["spark_conf"]
@@ -219,11 +242,12 @@ def test_a_task_runs_here_with_its_arguments(planted: Path, tmp_path: Path) -> N
     task = task_of("pipeline", "ingest")
     command = [
         str(ROOT / "spark-submit.sh"),
+        "--properties-file", str(ROOT / "conf/spark/test.conf"),
         "--conf", f"spark.sql.warehouse.dir={tmp_path / 'warehouse'}",
         str(script_of(task)),
         *arguments({**job, "parameters": changed}, task),
     ]  # fmt: skip
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
-    assert ended.returncode == 0, ended.stderr
-    assert "[1/1] ingest: users 60" in ended.stderr
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "[1/1] ingest: users 60, " in ended.stdout
     assert (tmp_path / "warehouse/clean.db/events/_delta_log").is_dir()

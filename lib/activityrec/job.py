@@ -17,7 +17,7 @@ from activityrec.config import Config
 from activityrec.config_file import load_config, parse_as_of
 from activityrec.errors import ActivityRecError, first_line
 from activityrec.lakehouse import Lakehouse
-from activityrec.session import get_spark
+from activityrec.session import get_spark, release
 from activityrec.tracking import Tracking
 
 log = logging.getLogger("activityrec")
@@ -87,7 +87,7 @@ def run_stages(job: Job, stages: Sequence[tuple[str, Stage]]) -> None:
             seconds = time.monotonic() - started
             log.info("[%d/%d] %s: %s (%.1f s)", number, len(stages), name, written, seconds)
             # What a stage keeps in memory is of no use to the next one.
-            job.spark.catalog.clearCache()
+            release(job.spark)
 
 
 def main(
