@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo movielens obd docs check test slow wheel clean
+.PHONY: help setup setup-4.0 test-4.0 demo movielens obd docs check test slow wheel clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:  ## .venv with the pinned packages, .jars with Delta Lake; needs Python 3.10 to 3.13 and Java 17 or newer
 	@tools/setup.sh
@@ -33,6 +33,13 @@ test: setup check  ## check, then all tests but the slow ones
 
 slow: setup  ## the slow tests: processes that are killed, a database, erasure with every feature on
 	.venv/bin/python -m pytest -m slow
+
+setup-4.0:  ## .venv-4.0 and .jars-4.0: Spark 4.0 and its Delta Lake, as Databricks Runtime 17.3 LTS has them
+	@FOR_SPARK=4.0 tools/setup.sh
+	@FOR_SPARK=4.0 tools/fetch_jars.sh
+
+test-4.0: setup-4.0  ## all tests but the slow ones, on Spark 4.0
+	FOR_SPARK=4.0 .venv-4.0/bin/python -m pytest -m "not slow"
 
 wheel: setup  ## the library as a wheel, in .build/dist
 	rm -rf .build/wheel .build/dist

@@ -12,6 +12,7 @@ TUNE = ["optuna>=5,<6"]
 REPORT = ["matplotlib>=3.9,<4", "jinja2>=3.1,<4"]
 DEV = [
     "PyHive>=0.7,<1",  # tests ask the Thrift Server with it, by thrift and pure-sasl
+    "databricks-bundles",  # tests hold databricks.yml against it; under Databricks' own licence
     "mypy",
     "pandas-stubs>=2.2,<3",  # without it mypy cannot read the pandas types in pyspark's own hints
     "deltalake",  # tests read the tables as others do, with this and DuckDB

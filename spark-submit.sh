@@ -59,9 +59,9 @@ export PYSPARK_DRIVER_PYTHON=${PYSPARK_DRIVER_PYTHON:-$PYSPARK_PYTHON}
 
 delta_jars=""
 while read -r _ name; do
-    [ -f "$root/.jars/$name" ] || die "no .jars/$name yet: run \`make setup\`"
-    delta_jars=$delta_jars${delta_jars:+,}$root/.jars/$name
-done <"$root/tools/jars.sha256"
+    [ -f "$jars_folder/$name" ] || die "no ${jars_folder##*/}/$name yet: run \`$make_setup\`"
+    delta_jars=$delta_jars${delta_jars:+,}$jars_folder/$name
+done <"$jars_list"
 
 # The properties file of the caller or of the cluster: spark-submit ranks it below --conf, but it
 # ranks above our defaults.

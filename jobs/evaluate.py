@@ -20,7 +20,7 @@ from activityrec.evaluation.list_findings import of_lists
 from activityrec.evaluation.metrics import long_scores
 from activityrec.evaluation.policy_values import policy_values
 from activityrec.features.history import last_day, read_history
-from activityrec.job import Job, main
+from activityrec.job import HELD_OUT, Job, main
 from activityrec.ranking.importance import importances
 from activityrec.ranking.parts import RATES
 from activityrec.ranking.pipeline import probabilities
@@ -179,4 +179,4 @@ def training_examples(job: Job, serving: Serving) -> DataFrame | None:
 
 
 if __name__ == "__main__":
-    main([("evaluate", run)], __doc__, attempt=last_in(tables.RECOMMENDATIONS))
+    main([("evaluate", run)], __doc__, flags=HELD_OUT, attempt=last_in(tables.RECOMMENDATIONS))

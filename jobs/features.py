@@ -17,7 +17,7 @@ from activityrec.features.progress import plan, remember
 from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import Snapshots, exposed_pairs
 from activityrec.ingest import check_as_of
-from activityrec.job import Job, main
+from activityrec.job import HELD_OUT, Job, main
 
 
 def run(job: Job) -> dict[str, int]:
@@ -52,4 +52,4 @@ def run(job: Job) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    main([("features", run)], __doc__)
+    main([("features", run)], __doc__, flags=HELD_OUT)

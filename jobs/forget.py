@@ -1,11 +1,15 @@
 """Forget: the users listed in a file leave every table, or what is held on them is written out."""
 
+import logging
+
 from activityrec import tables
-from activityrec.erasure import export, forget, read_ids
+from activityrec.erasure import export, forget, lists_nobody, read_ids
 from activityrec.errors import ConfigError, PrivacyError
 from activityrec.ingest.keyed import check_key
 from activityrec.ingest.privacy import Protection
 from activityrec.job import Job, main
+
+log = logging.getLogger("activityrec")
 
 OPTIONS = {
     "users": "file with one user id a line, as the sources know them",
@@ -13,10 +17,16 @@ OPTIONS = {
 }
 
 
+FLAGS = {"if-any": "do nothing where the file is missing or lists nobody: for a schedule"}
+
+
 def run(job: Job) -> dict[str, int]:
     users, folder = job.options.get("users"), job.options.get("export")
     if users is None:
         raise ConfigError("--users FILE is missing: who is to be forgotten")
+    if "if-any" in job.flags and lists_nobody(users):
+        log.info("forget: %s lists nobody", users)
+        return {}
     ids = read_ids(users)
     protection = Protection.open(job.spark, job.config)
     if protection is None:
@@ -32,4 +42,4 @@ def run(job: Job) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    main([("forget", run)], __doc__, options=OPTIONS, dated=False)
+    main([("forget", run)], __doc__, options=OPTIONS, flags=FLAGS, dated=False)

@@ -4,9 +4,6 @@ With ``promote.holdout_days`` models are made that many days before as_of, and e
 happened since; recommendations are always those of as_of.
 """
 
-from dataclasses import replace
-from datetime import timedelta
-
 import evaluate
 import features
 import ingest
@@ -17,20 +14,13 @@ import report
 import show
 import train
 from activityrec import tables
-from activityrec.job import Job, Stage, main
+from activityrec.job import Job, Stage, held_out, main
 from activityrec.serving.attempts import last_in, new_run
 
 
-def held_out(stage: Stage) -> Stage:
+def of_models(stage: Stage) -> Stage:
     """The stage at the day at which models are made; it knows nothing of as_of and later."""
-
-    def run(job: Job) -> dict[str, int]:
-        days = job.config.promote.holdout_days
-        if days:
-            job = replace(job, as_of=job.as_of - timedelta(days=days), until=job.as_of)
-        return dict(stage(job))
-
-    return run
+    return lambda job: stage(held_out(job))
 
 
 def recommended(job: Job) -> dict[str, int]:
@@ -39,12 +29,15 @@ def recommended(job: Job) -> dict[str, int]:
     return written | recommend.run(job)
 
 
+MODELS: list[tuple[str, Stage]] = [
+    ("features", features.run),
+    ("train", train.run),
+    ("evaluate", evaluate.run),
+    ("promote", promote.run),
+]
 STAGES: list[tuple[str, Stage]] = [
     ("ingest", ingest.run),
-    ("features", held_out(features.run)),
-    ("train", held_out(train.run)),
-    ("evaluate", held_out(evaluate.run)),
-    ("promote", held_out(promote.run)),
+    *((name, of_models(stage)) for name, stage in MODELS),
     ("recommend", recommended),
     ("publish", publish.run),
     ("report", report.run),

@@ -5,7 +5,7 @@ import logging
 from activityrec import tables
 from activityrec.errors import StateError
 from activityrec.evaluation.gate import Check, decide
-from activityrec.job import Job, main
+from activityrec.job import HELD_OUT, Job, main
 from activityrec.serving.attempts import last_in
 from activityrec.serving.contest import (
     check_servable,
@@ -104,6 +104,7 @@ if __name__ == "__main__":
         [("promote", run)],
         __doc__,
         flags={
+            **HELD_OUT,
             "force": "promote, and write down that the gate was passed over",
             "rollback": "make the champion before the current one champion again",
         },

@@ -14,13 +14,14 @@ from activityrec.errors import StateError
 from activityrec.features.history import between, first_day, read_history
 from activityrec.features.sampled import known_outcomes
 from activityrec.features.snapshots import exposed_pairs
-from activityrec.job import Job, main
+from activityrec.job import HELD_OUT, Job, main
 from activityrec.ranking.calibration import Later, calibrated
 from activityrec.ranking.examples import examples
 from activityrec.ranking.parts import best_order
 from activityrec.ranking.pipeline import coefficients, fit_ranker, ranker_params, training_auc
 from activityrec.retrieval.fits import fit_dates, settings_of
 from activityrec.retrieval.known import known_before
+from activityrec.retrieval.numbers import PAIR
 from activityrec.retrieval.past_scores import past_scores
 from activityrec.retrieval.protocol import Vectors
 from activityrec.retrieval.registry import retrievers
@@ -139,7 +140,7 @@ def train_retrievers(job: Job, dates: list[date]) -> tuple[dict[str, int], Train
         params |= {f"{name}.{key}": value for key, value in getattr(config.retrieval, name)}
     metrics = {name: float(count) for name, count in written.items()}
     tags = {SETTINGS: settings}
-    return written, Trained("retrieval", PipelineModel(models), params, metrics, tags)
+    return written, Trained("retrieval", PipelineModel(models), params, metrics, tags, PAIR)
 
 
 def write_vectors(job: Job, day: date, retriever: str, vectors: Vectors) -> dict[str, int]:
@@ -226,4 +227,4 @@ def write_examples(job: Job, closed: DataFrame, fits: list[date]) -> tuple[DataF
 
 
 if __name__ == "__main__":
-    main([("train", run)], __doc__)
+    main([("train", run)], __doc__, flags=HELD_OUT)

@@ -5,6 +5,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
@@ -15,6 +16,8 @@ from activityrec.session import get_spark, read_properties
 from tests.planted import AS_OF, write_planted
 
 ROOT = Path(__file__).parents[1]
+SPARK_4_0 = pyspark.__version__.startswith("4.0.")
+JARS = ROOT / (".jars-4.0" if SPARK_4_0 else ".jars")
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +33,7 @@ def new_session(folder: Path) -> SparkSession:
     properties = read_properties(ROOT / "conf/spark/delta.conf", ROOT / "conf/spark/test.conf")
     properties |= {
         "spark.master": "local[2]",
-        "spark.jars": ",".join(str(jar) for jar in sorted((ROOT / ".jars").rglob("*.jar"))),
+        "spark.jars": ",".join(str(jar) for jar in sorted(JARS.rglob("*.jar"))),
         "spark.checkpoint.dir": str(folder / "checkpoints"),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.driver.defaultJavaOptions": (

@@ -259,6 +259,19 @@ def test_a_catalog_has_no_path(tmp_path: Path) -> None:
     assert (config.lakehouse.catalog, config.lakehouse.root) == ("main", None)
 
 
+def test_a_catalog_given_beside_the_file_takes_the_place_of_its_lakehouse(tmp_path: Path) -> None:
+    def change(raw: dict[str, Any]) -> None:
+        raw["tracking"]["experiment"] = "/Shared/{catalog}"
+        raw["sources"]["events"][0]["path"] = "/Volumes/{catalog}/in"
+
+    config = load_config(write(tmp_path, change), "dev")
+    assert (config.lakehouse.catalog, config.lakehouse.root) == ("dev", None)
+    assert config.sources.events[0].path == "/Volumes/dev/in"
+    assert config.tracking.experiment == "/Shared/dev"
+    with pytest.raises(ConfigError, match="lakehouse.catalog: String should match"):
+        load_config(write(tmp_path), "no-name")
+
+
 def test_as_of_is_a_date() -> None:
     assert parse_as_of("2024-05-01") == date(2024, 5, 1)
 

@@ -386,6 +386,20 @@ def test_a_list_without_users_is_an_error(
     )
 
 
+@pytest.mark.parametrize("content", [None, b"", b"\n \n", "\ufeff\n".encode()])
+def test_a_schedule_may_find_nobody_to_forget(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "users.txt"
+    if content is not None:
+        path.write_bytes(content)
+    nothing: Any = None
+    job = Job(nothing, nothing, nothing, nothing, date(2024, 5, 1), "run", datetime(2024, 5, 1),
+              {"users": str(path)}, frozenset({"if-any"}))  # fmt: skip
+    assert forget.run(job) == {}
+    path.write_bytes(b"anna\n")
+    with pytest.raises(AttributeError):  # it goes on, and there is no configuration
+        forget.run(job)
+
+
 def no_privacy(job: Job) -> Job:
     return replace(job, config=job.config.model_copy(update={"privacy": None}))
 

@@ -28,9 +28,10 @@ VERSIONS = {"clean.events": 3}
 @pytest.fixture(scope="module", autouse=True)
 def _server_of_the_others() -> Iterator[None]:
     """MLflow's address is one for the whole process: give it back."""
-    address = mlflow.get_tracking_uri()
+    address, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     yield
     mlflow.set_tracking_uri(address)
+    mlflow.set_registry_uri(registry)
 
 
 def tracking(folder: Path, name: str) -> Tracking:
@@ -133,3 +134,17 @@ def test_a_registered_als_holds_factors_of_items_and_none_of_users(
     assert (loaded.rank, loaded.getUserCol(), loaded.getItemCol()) == (2, "user", "item")
     assertDataFrameEqual(loaded.itemFactors, fit.model.itemFactors)
     assert loaded.userFactors.isEmpty()
+
+
+def test_models_in_unity_catalog_are_beside_the_tables() -> None:
+    place = {"uri": "databricks", "registry": "databricks-uc", "experiment": "/Shared/shop"}
+    raw = configuration() | {"name": "shop", "tracking": place, "lakehouse": {"catalog": "main"}}
+    ours = Tracking(Config.model_validate(raw))
+    assert ours.model_name("ranker") == "main.serving.shop_ranker"
+    assert ours.experiment == "/Shared/shop"
+
+
+def test_models_in_unity_catalog_need_one() -> None:
+    place = {"uri": "databricks", "registry": "databricks-uc"}
+    with pytest.raises(ValueError, match="databricks-uc needs lakehouse.catalog"):
+        Config.model_validate(configuration() | {"tracking": place})

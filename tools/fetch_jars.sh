@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Puts the Delta Lake jars that jars.sha256 names into .jars/, and those that only tests need (a JDBC
 # driver; test_jars.sha256) into .jars/test/. Does nothing where they are there and whole.
-# Without a jar on disk, each Spark start would ask the network for it.
+# Without a jar on disk, each Spark start would ask the network for it. FOR_SPARK: see common.sh.
 set -euo pipefail
 me=fetch_jars
 . "$(dirname "$0")/common.sh"
 
-work=$root/.jars/.fetch.$$
+work=$jars_folder/.fetch.$$
 trap 'rm -rf "$work"' EXIT
 
 fetch() { # GROUP NAME SUM FOLDER
@@ -16,7 +16,7 @@ fetch() { # GROUP NAME SUM FOLDER
     need_venv
     # The Ivy that comes with Spark: one downloader less to install.
     ivy=$(echo "$venv"/lib/python*/site-packages/pyspark/jars/ivy-*.jar)
-    [ -f "$ivy" ] || die "no Ivy in .venv's pyspark: run \`make setup\`"
+    [ -f "$ivy" ] || die "no Ivy in ${venv##*/}'s pyspark: run \`$make_setup\`"
     say "fetching $name"
     mkdir -p "$work" "$root/.build" "$folder"
     quietly "$root/.build/fetch_jars.log" "$(java_command)" -jar "$ivy" \
@@ -34,6 +34,6 @@ fetch_all() { # LIST FOLDER
     done <"$1"
 }
 
-fetch_all "$root/tools/jars.sha256" "$root/.jars"
-fetch_all "$root/tools/test_jars.sha256" "$root/.jars/test"
-say ".jars is up to date"
+fetch_all "$jars_list" "$jars_folder"
+fetch_all "$root/tools/test_jars.sha256" "$jars_folder/test"
+say "${jars_folder##*/} is up to date"

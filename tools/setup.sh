@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks Python and Java, then makes .venv with the pinned packages. Does nothing where that is done.
-# $PYTHON and $JAVA_HOME choose which ones are used.
+# $PYTHON and $JAVA_HOME choose which ones are used; FOR_SPARK: see common.sh.
 set -euo pipefail
 me=setup
 . "$(dirname "$0")/common.sh"
@@ -69,11 +69,24 @@ find_java() {
     packages+=(openjdk-17-jre-headless)
 }
 
+# The pins: for another Spark those that differ come in the place of the usual ones.
+constraints() {
+    if [ -z "$suffix" ]; then
+        cat "$root/requirements/constraints.txt"
+        return
+    fi
+    local other=$root/requirements/spark$suffix.txt
+    grep -vE "^($(sed -nE 's/^([A-Za-z0-9_.-]+)==.*/\1/p' "$other" | paste -sd '|' -))==" \
+        "$root/requirements/constraints.txt"
+    cat "$other"
+}
+
 # What .venv depends on. First the folder, because a virtual environment cannot be moved, and the
 # Python that it is for.
 fingerprint() {
     echo "$venv ${python_version%.*}"
-    cat "$root/requirements/constraints.txt" "$root/setup.py"
+    constraints
+    cat "$root/setup.py"
 }
 
 # An installation was completed in .venv, and its Python still runs.
@@ -85,17 +98,18 @@ has_whole_venv() {
 
 pip_install() {
     (cd "$root" && "$venv/bin/python" -m pip --disable-pip-version-check install \
-        -c requirements/constraints.txt "$@")
+        -c ".build/constraints$suffix.txt" "$@")
 }
 
 install_packages() {
-    local log=$root/.build/setup.log
+    local log=$root/.build/setup$suffix.log
     mkdir -p "$root/.build"
-    say "installing the pinned packages into .venv (Python $python_version, Java $java_version; some minutes)"
+    constraints >"$root/.build/constraints$suffix.txt"
+    say "installing the pinned packages into ${venv##*/} (Python $python_version, Java $java_version; some minutes)"
     : >"$log"
     # On top of a whole one only the changes are installed; the remains of a broken one are dropped.
     if ! has_whole_venv || [ "$(head -n 1 "$stamp")" != "$(fingerprint | head -n 1)" ]; then
-        "$python" -m venv --clear "$venv" >"$log" 2>&1 || fail_with "$log" "could not make .venv"
+        "$python" -m venv --clear "$venv" >"$log" 2>&1 || fail_with "$log" "could not make ${venv##*/}"
     fi
     # Without build isolation, builds use the pinned setuptools too.
     {
@@ -109,6 +123,8 @@ fail_with() {
     die "$2 (all of its output: $1)"
 }
 
+[ -z "$suffix" ] || [ -f "$root/requirements/spark$suffix.txt" ] ||
+    die "FOR_SPARK=$FOR_SPARK: there is no requirements/spark$suffix.txt"
 find_python
 find_java
 if [ ${#problems[@]} -gt 0 ]; then
@@ -118,9 +134,9 @@ if [ ${#problems[@]} -gt 0 ]; then
 fi
 
 if has_whole_venv && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then
-    say ".venv is up to date"
+    say "${venv##*/} is up to date"
 else
     install_packages
     fingerprint >"$stamp"
-    say ".venv is ready"
+    say "${venv##*/} is ready"
 fi

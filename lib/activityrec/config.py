@@ -101,10 +101,23 @@ class LakehouseConfig(Section):
 
 
 class TrackingConfig(Section):
-    """MLflow: tracking and registry ``uri``, and the folder of the artifacts."""
+    """MLflow: the ``uri`` of the server, and the folder of the artifacts.
+
+    ``experiment`` is by default the configuration's name; Databricks wants a path there, such as
+    ``/Shared/shop``. ``registry`` is where models are registered, if not at ``uri``: at
+    ``databricks-uc`` they are in Unity Catalog, in the schema ``serving`` of the lakehouse's
+    catalog.
+    """
 
     uri: str
     artifacts: str | None = None
+    experiment: str | None = None
+    registry: str | None = None
+
+    @property
+    def in_unity(self) -> bool:
+        """Whether models are in Unity Catalog."""
+        return (self.registry or "").startswith("databricks-uc")
 
 
 class ResponseConfig(Section):
@@ -216,6 +229,12 @@ class Config(Section):
         purchase_type = self.features.purchase_type
         if purchase_type is not None and purchase_type not in self.features.affinity_types:
             raise ValueError(f"features.affinity_types must hold the purchase_type {purchase_type}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_catalog(self) -> "Config":
+        if self.tracking.in_unity and self.lakehouse.catalog is None:
+            raise ValueError(f"tracking.registry {self.tracking.registry} needs lakehouse.catalog")
         return self
 
     @model_validator(mode="after")

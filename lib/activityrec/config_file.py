@@ -1,7 +1,8 @@
 """Reading the YAML of a deployment.
 
 An unknown key, a wrong type or a value out of range raises :class:`ConfigError` with one line
-that names the file, the key and what is allowed. Relative paths are relative to the YAML's folder.
+that names the file, the key and what is allowed. Relative paths are relative to the YAML's folder,
+and ``{catalog}`` in a path is the lakehouse's catalog, where it has one.
 """
 
 import re
@@ -16,8 +17,8 @@ from activityrec.config import Config, SourceConfig, SourcesConfig
 from activityrec.errors import ConfigError
 
 
-def load_config(path: str | Path) -> Config:
-    """Read and validate the YAML at ``path``.
+def load_config(path: str | Path, catalog: str | None = None) -> Config:
+    """Read and validate the YAML at ``path``; a ``catalog`` takes the place of ``lakehouse``.
 
     Raises
     ------
@@ -33,6 +34,8 @@ def load_config(path: str | Path) -> Config:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping with the keys {_allowed(Config)}")
+    if catalog is not None:
+        raw["lakehouse"] = {"catalog": catalog}
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
@@ -96,7 +99,13 @@ def _allowed(model: type[BaseModel]) -> str:
 def _resolve_paths(config: Config, folder: Path) -> Config:
     """Make the relative paths of the YAML absolute, seen from its folder."""
 
+    catalog = config.lakehouse.catalog
+
+    def in_catalog(path: str | None) -> str | None:
+        return path.replace("{catalog}", catalog) if path and catalog else path
+
     def resolve(path: str | None) -> str | None:
+        path = in_catalog(path)
         if path is None or re.match(r"^(/|[a-z][a-z0-9+.-]*:)", path, re.IGNORECASE):
             return path
         return str((folder / path).resolve())
@@ -117,6 +126,8 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     tracking = {
         "uri": resolve_database(config.tracking.uri),
         "artifacts": resolve(config.tracking.artifacts),
+        # A path of the workspace, or a plain name.
+        "experiment": in_catalog(config.tracking.experiment),
     }
     storage = {"storage": resolve_database(config.tune.storage)}
     checkpoints = {"checkpoints": resolve(config.ingest.checkpoints)}

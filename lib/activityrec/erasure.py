@@ -5,6 +5,7 @@ and run again after a crash it finishes what it began.
 """
 
 import logging
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +41,12 @@ def read_ids(path: str) -> list[str]:
     if not ids:
         raise ConfigError(f"--users {path}: no user id in it, expected one a line")
     return ids
+
+
+def lists_nobody(path: str) -> bool:
+    """Whether the file is not there, or has nothing but blanks."""
+    file = Path(path)
+    return not file.exists() or not file.read_bytes().removeprefix(BOM_UTF8).strip()
 
 
 def forget(

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -17,7 +17,7 @@ from activityrec.config import Config
 from activityrec.config_file import load_config, parse_as_of
 from activityrec.errors import ActivityRecError, AlarmError, first_line
 from activityrec.lakehouse import Lakehouse
-from activityrec.session import get_spark
+from activityrec.session import get_spark, release
 from activityrec.stage_log import StageLog
 from activityrec.tracking import Tracking
 
@@ -47,10 +47,16 @@ class Job:
     @property
     def variant(self) -> str:
         """The script's own options that were given, as `` --force``; their values are left out."""
-        common = {"config", "as_of", "run_id", "resume"}
+        common = {"config", "as_of", "run_id", "resume", "held_out", "catalog"}
         given = sorted(name for name, value in self.options.items() if value)
         return "".join(f" --{name.replace('_', '-')}" for name in given if name not in common)
 
+
+HELD_OUT = {
+    "held-out": "stand promote.holdout_days before --as-of and know nothing later, as the pipeline"
+    " does where models are made"
+}
+"""The flag of the stages that make and judge models."""
 
 Stage = Callable[[Job], Mapping[str, int]]
 """A stage does its work and returns the rows written, by table."""
@@ -70,6 +76,14 @@ def open_job(spark: SparkSession, config: Config, as_of: date, run_id: str | Non
         run_id=run_id or f"{config.name}-{as_of:%Y%m%d}",
         now=datetime.now(timezone.utc),
     )
+
+
+def held_out(job: Job) -> Job:
+    """The job at the day at which models are made: ``promote.holdout_days`` before ``as_of``."""
+    days = job.config.promote.holdout_days
+    if not days:
+        return job
+    return replace(job, as_of=job.as_of - timedelta(days=days), until=job.as_of)
 
 
 def run_stages(job: Job, stages: Sequence[tuple[str, Stage]], resume: bool = False) -> None:
@@ -103,7 +117,7 @@ def run_stages(job: Job, stages: Sequence[tuple[str, Stage]], resume: bool = Fal
                 stage_log.done(name + job.variant, seconds, rows)
             log.info("[%d/%d] %s: %s (%.1f s)", number, len(stages), name, written, seconds)
             # What a stage keeps in memory is of no use to the next one.
-            job.spark.catalog.clearCache()
+            release(job.spark)
 
 
 def main(
@@ -135,20 +149,11 @@ def main(
     attempt
         Which of the runs of the date is meant where ``--run-id`` is left out; None: the first.
     """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config", required=True, help="the YAML of the deployment")
-    today = None if dated else f"{datetime.now(timezone.utc):%Y-%m-%d}"
-    help_as_of = "YYYY-MM-DD: nothing later is known" if dated else "of no effect here"
-    parser.add_argument("--as-of", required=dated, default=today, help=help_as_of)
-    parser.add_argument("--run-id", help="default: name of the configuration and date")
-    for option, text in (options or {}).items():
-        parser.add_argument(f"--{option}", help=text)
-    for flag, text in (flags or {}).items():
-        parser.add_argument(f"--{flag}", action="store_true", help=text)
+    parser = argument_parser(description, options, flags, dated)
     arguments = parser.parse_args()
     set_up_logging()
     try:
-        config = load_config(arguments.config)
+        config = load_config(arguments.config, arguments.catalog)
         as_of = parse_as_of(arguments.as_of)
         job = open_job(get_spark(config.name), config, as_of, arguments.run_id)
         given = vars(arguments)
@@ -158,6 +163,8 @@ def main(
             # Its own look at the lakehouse: what the job reads is pinned under the lock.
             look = replace(job, lakehouse=Lakehouse(job.spark, config))
             job = replace(job, run_id=attempt(look))
+        if set_flags & HELD_OUT.keys():
+            job = held_out(job)
         if stages:  # without any it only reads, and a pipeline may be at work meanwhile
             run_stages(job, stages, resume="resume" in job.flags)
         if finish is not None:
@@ -169,6 +176,27 @@ def main(
         log.debug("Spark's own words:", exc_info=True)
         log.error("%s: %s", arguments.config, one_line(error))
         sys.exit(1)
+
+
+def argument_parser(
+    description: str | None,
+    options: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+    dated: bool = True,
+) -> argparse.ArgumentParser:
+    """What a script takes on its command line; the parameters are those of :func:`main`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", required=True, help="the YAML of the deployment")
+    today = None if dated else f"{datetime.now(timezone.utc):%Y-%m-%d}"
+    help_as_of = "YYYY-MM-DD: nothing later is known" if dated else "of no effect here"
+    parser.add_argument("--as-of", required=dated, default=today, help=help_as_of)
+    parser.add_argument("--run-id", help="default: name of the configuration and date")
+    parser.add_argument("--catalog", help="where the tables are, in the place of lakehouse")
+    for option, text in (options or {}).items():
+        parser.add_argument(f"--{option}", help=text)
+    for flag, text in (flags or {}).items():
+        parser.add_argument(f"--{flag}", action="store_true", help=text)
+    return parser
 
 
 def set_up_logging() -> None:

@@ -21,6 +21,17 @@ def get_spark(name: str, properties: Mapping[str, str] | None = None) -> SparkSe
     return builder.getOrCreate()
 
 
+def is_connected(spark: SparkSession) -> bool:
+    """Whether it is a session of Spark Connect, as on serverless compute: one without a JVM."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def release(spark: SparkSession) -> None:
+    """Let go of what is kept in memory; serverless compute keeps nothing, and refuses this."""
+    if not is_connected(spark):
+        spark.catalog.clearCache()
+
+
 def read_properties(*paths: str | Path) -> dict[str, str]:
     """Spark properties files (``key value`` lines, ``#`` comments); later files win."""
     properties = {}

@@ -57,13 +57,16 @@ class Tracking:
 
     def __init__(self, config: Config) -> None:
         self.config = config.tracking
-        self.experiment = config.name
+        self.name = config.name
+        self.experiment = config.tracking.experiment or config.name
         self.recipe = recipe_of(config)
         self.place = config.lakehouse
 
     def model_name(self, part: str) -> str:
         """Registered name of a part, one of PARTS."""
-        return f"{self.experiment}-{part}"
+        if self.config.in_unity:
+            return f"{self.place.catalog}.serving.{self.name}_{part}"
+        return f"{self.name}-{part}"
 
     @contextmanager
     def run(
@@ -274,6 +277,7 @@ class Tracking:
                 parents=True, exist_ok=True
             )
         mlflow.set_tracking_uri(self.config.uri)
+        mlflow.set_registry_uri(self.config.registry or self.config.uri)
         if mlflow.get_experiment_by_name(self.experiment) is None:
             mlflow.create_experiment(self.experiment, self.config.artifacts)
         mlflow.set_experiment(self.experiment)

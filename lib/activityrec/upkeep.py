@@ -5,8 +5,11 @@ from datetime import date
 from pyspark.sql import DataFrame
 
 from activityrec.delta_tables import DeltaTables
-from activityrec.session import settings
+from activityrec.session import is_connected, settings
 from activityrec.tables import Table
+
+WEEK = 168
+"""For so many hours Delta keeps old files, and does not remove them sooner unasked."""
 
 
 class Upkeep(DeltaTables):
@@ -48,8 +51,11 @@ class Upkeep(DeltaTables):
         # Without the first setting Delta takes the table's own retention instead of ours.
         ours = {
             "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
-            "spark.databricks.delta.retentionDurationCheck.enabled": str(hours >= 168).lower(),
+            "spark.databricks.delta.retentionDurationCheck.enabled": str(hours >= WEEK).lower(),
         }
+        if is_connected(self.spark) and hours == WEEK:
+            # That is the tables' own, and serverless compute refuses such settings.
+            ours = {}
         with settings(self.spark, ours):
             self.spark.sql(f"VACUUM {self.identifier(table)} RETAIN {hours} HOURS")
         self.versions.pop(table.full_name, None)

@@ -1,5 +1,6 @@
 """With a holdout, models are made and judged before as_of, and used at it."""
 
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 import features
 import pipeline
 import recommend
+from activityrec import job as job_module
 from activityrec.config import Config
-from activityrec.job import Job
+from activityrec.job import HELD_OUT, Job, main
 from tests.planted import configuration
 
 AS_OF = date(2024, 5, 1)
@@ -35,7 +37,7 @@ def test_models_are_made_that_many_days_before(
         seen.append(job)
         return {"rows": 3}
 
-    assert pipeline.held_out(stage)(job(days)) == {"rows": 3}
+    assert pipeline.of_models(stage)(job(days)) == {"rows": 3}
     assert [(one.as_of, one.until, one.run_id) for one in seen] == [(stood_at, until, "run")]
 
 
@@ -54,3 +56,21 @@ def test_recommendations_are_of_as_of_with_features_of_that_day(
 def test_only_the_making_of_models_is_held_out() -> None:
     names = [name for name, _ in pipeline.STAGES]
     assert names.index("promote") < names.index("recommend") < names.index("publish")
+
+
+def test_a_script_stands_where_the_pipeline_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --held-out; the run keeps the name of the day that it was started for."""
+    seen: list[Job] = []
+    made = replace(job(28), run_id="shop-20240501")
+    monkeypatch.setattr(job_module, "load_config", lambda path, catalog: made.config)
+    monkeypatch.setattr(job_module, "get_spark", lambda name: None)
+    monkeypatch.setattr(job_module, "open_job", lambda *given: made)
+    monkeypatch.setattr(job_module, "set_up_logging", lambda: None)
+    monkeypatch.setattr(job_module, "run_stages", lambda job, stages: seen.append(job))
+    for flag in ([], ["--held-out"]):
+        monkeypatch.setattr("sys.argv", ["job", "--config", "c", "--as-of", "2024-05-01", *flag])
+        main([], None, flags=HELD_OUT)
+    assert [(one.as_of, one.until, one.run_id) for one in seen] == [
+        (AS_OF, None, "shop-20240501"),
+        (date(2024, 4, 3), AS_OF, "shop-20240501"),
+    ]

@@ -115,6 +115,10 @@ def candidate_mapper(
                 yield pa.RecordBatch.from_arrays(
                     [*[rows.column(name) for name in passed], lists], names=[*passed, "candidates"]
                 )
+                # Else they are in memory while those of the next block are made.
+                blocks.clear()
+                scores.clear()
+                del block, order, mask, broken, columns
 
     return compute
 

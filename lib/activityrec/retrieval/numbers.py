@@ -2,8 +2,12 @@
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, StructField, StructType
 
 from activityrec.retrieval.protocol import Numbers
+
+PAIR = StructType([StructField("user", IntegerType()), StructField("item", IntegerType())])
+"""What a model of MLlib reads, which knows users and items by number alone."""
 
 
 def number_ids(interactions: DataFrame) -> Numbers:
