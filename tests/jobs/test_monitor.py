@@ -49,6 +49,7 @@ def run(
     def run(**limits: Any) -> tuple[int, str]:
         raw = configuration() | {"monitor": LENIENT | limits}
         raw["lakehouse"] = {"root": str(tmp_path / "lakehouse")}
+        raw["evaluate"] |= {"replicates": 20}
         uri = f"sqlite:///{planted / 'mlflow.db'}"
         raw["tracking"] = {"uri": uri, "artifacts": str(planted / "mlflow")}
         path = tmp_path / "planted.yaml"

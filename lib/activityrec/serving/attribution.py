@@ -11,7 +11,6 @@ from activityrec.config import ResponseConfig
 from activityrec.features.history import History
 from activityrec.features.outcomes import outcomes
 from activityrec.lakehouse import Lakehouse
-from activityrec.serving.views import VALID_UNTIL
 from activityrec.tables import Table
 
 RECOMMENDED, AUDIENCE, NOT_RECOMMENDED = "recommended", "audience", "not_recommended"
@@ -89,10 +88,12 @@ def attributed(exposed: DataFrame, published: Published, until: date) -> DataFra
         publication (NULL: there was none), ``probability`` of the list or else of the audience,
         and of the list ``rank``, ``propensity`` and ``codes`` (ARRAY<STRING>); NULL: not in it.
     """
-    lists = published.lists.select(
+    # Rows of runs that were never published need not be moved.
+    runs = F.broadcast(published.publications.select("run_id").distinct())
+    lists = published.lists.join(runs, on="run_id", how="left_semi").select(
         *PAIR, "rank", "propensity", "probability", F.col("reason_codes.code").alias("codes")
     )
-    audiences = published.audiences.select(
+    audiences = published.audiences.join(runs, on="run_id", how="left_semi").select(
         *PAIR, F.col("probability").alias("_probability"), F.lit(True).alias("_sent")
     )
     kept = published.lists.select("run_id").distinct().withColumn("_kept", F.lit(True))
@@ -116,18 +117,24 @@ def _with_publication(exposed: DataFrame, publications: DataFrame, until: date) 
     Each day meets its publications by hash, and the instant decides among these.
     """
     end = F.lit(until).cast("timestamp")
-    spans = (
-        publications.selectExpr("run_id", "model", "published_ts", f"{VALID_UNTIL} AS _until")
-        .withColumnRenamed("published_ts", "_from")
-        .where(F.col("_from") < end)
+    one = F.struct(F.col("published_ts").alias("_from"), "run_id", "model")
+    # Publications are few: all of them in one row.
+    ordered = publications.where(F.col("published_ts") < end).agg(
+        F.sort_array(F.collect_list(one)).alias("_all")
     )
-    days = F.sequence(F.to_date("_from"), F.to_date(F.least("_until", end)))
-    by_day = spans.withColumn("_day", F.explode(days))
-    current = (F.to_date("exposure_ts") == F.col("_day")) & F.col("exposure_ts").between(
-        F.col("_from"), F.col("_until")
+    following = F.get("_all", F.col("_place") + 1)["_from"]
+    spans = ordered.select("_all", F.posexplode("_all").alias("_place", "_one")).select(
+        "_one.*", F.coalesce(following, end).alias("_next")
+    )
+    by_day = spans.withColumn("_day", F.explode(F.sequence(F.to_date("_from"), F.to_date("_next"))))
+    exposure = F.col("exposure_ts")
+    current = (
+        (F.to_date(exposure) == F.col("_day"))
+        & (exposure >= F.col("_from"))
+        & (exposure < F.col("_next"))
     )
     joined = exposed.join(F.broadcast(by_day), on=current, how="left")
-    return joined.drop("_day", "_from", "_until")
+    return joined.drop("_day", "_from", "_next")
 
 
 def _attribution() -> Column:

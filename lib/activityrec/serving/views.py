@@ -10,12 +10,11 @@ NAMING = (tables.ACTIVITIES, tables.PRODUCTS)
 """Clean tables that readers of the serving tables need: what ids stand for."""
 _CURRENT = "(SELECT max_by(run_id, published_ts) FROM {publications})"
 # Each instant is between the two of exactly one publication, both ends included.
-VALID_UNTIL = (
-    "coalesce(lead(published_ts) OVER (ORDER BY published_ts)"
-    " - INTERVAL '0.000001' SECOND, TIMESTAMP '9999-12-31 00:00:00')"
+_VALID = (
+    "SELECT *, published_ts AS valid_from, coalesce(lead(published_ts) OVER (ORDER BY published_ts)"
+    " - INTERVAL '0.000001' SECOND, TIMESTAMP '9999-12-31 00:00:00') AS valid_until "
+    "FROM {publications}"
 )
-"""Over rows of ``serving.publications``: the last instant at which each was the current one."""
-_VALID = f"SELECT *, published_ts AS valid_from, {VALID_UNTIL} AS valid_until FROM {{publications}}"
 _LAST = "SELECT * FROM {{{name}}} WHERE as_of = (SELECT max(as_of) FROM {{{name}}})"
 
 
