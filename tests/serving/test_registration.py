@@ -25,6 +25,10 @@ def lakehouse(spark: SparkSession, tmp_path: Path) -> Iterator[Lakehouse]:
     make_run(made, "first", {"u1": "ab"})
     commit(made, ("first", DAY, at(10), "m/1", 1, 2, 2), None)
     yield made
+    forget(spark)
+
+
+def forget(spark: SparkSession) -> None:
     for schema in ("serving", "clean"):
         spark.sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
@@ -61,6 +65,18 @@ def test_a_root_and_a_metastore_do_not_go_together(
     monkeypatch.setattr(type(spark.conf), "get", lambda *_: "hive")
     with pytest.raises(ConfigError, match="lakehouse.root is of no use with a metastore"):
         register(lakehouse)
+
+
+def test_only_names_of_activities_are_there_before_the_first_run(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    lakehouse = Lakehouse(spark, config_at(tmp_path))
+    assert register(lakehouse) == []
+    lakehouse.create(tables.ACTIVITIES)
+    try:
+        assert register(lakehouse) == ["clean.activities", "activities"]
+    finally:
+        forget(spark)
 
 
 def test_a_port_that_is_taken_or_is_none_is_named(spark: SparkSession) -> None:
