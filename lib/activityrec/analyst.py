@@ -3,6 +3,8 @@
 What they are made of lies beside them, as plain files: ``questions/<table>.sql`` has each question
 as a comment above the statement that answers it, ``samples/<table>.jsonl`` the rows of a small
 shop, ``answers/<table>.json`` what the statements return on these rows, as a test found them.
+For a new table, write the first two, then ``WRITE_SNAPSHOTS=1 pytest tests/test_analyst.py`` and
+``make docs``, and look at what they wrote.
 """
 
 import json

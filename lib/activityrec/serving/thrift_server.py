@@ -42,19 +42,24 @@ def register(lakehouse: Lakehouse) -> list[str]:
     added = []
     for table in filter(lakehouse.exists, _OFFERED):
         if not spark.catalog.tableExists(table.full_name):
-            folder = f"{lakehouse.root}/{table.schema}"
-            if not spark.catalog.databaseExists(table.schema):
-                spark.sql(f"CREATE SCHEMA {table.schema} LOCATION {quoted(folder)}")
-            place = quoted(f"{folder}/{table.name}")
+            _make_schema(lakehouse, table.schema)
+            place = quoted(f"{lakehouse.root}/{table.schema}/{table.name}")
             spark.sql(f"CREATE TABLE {table.full_name} USING delta LOCATION {place}")
             added.append(table.full_name)
     if added:
+        _make_schema(lakehouse, SCHEMA)
         queries = view_queries(lakehouse, lambda table: table.full_name)
         new = [name for name in queries if not spark.catalog.tableExists(f"{SCHEMA}.{name}")]
         for name in new:
             spark.sql(f"CREATE VIEW {SCHEMA}.{name} AS {queries[name]}")
         added += new
     return added
+
+
+def _make_schema(lakehouse: Lakehouse, name: str) -> None:
+    if not lakehouse.spark.catalog.databaseExists(name):
+        place = quoted(f"{lakehouse.root}/{name}")
+        lakehouse.spark.sql(f"CREATE SCHEMA {name} LOCATION {place}")
 
 
 def start(spark: SparkSession, host: str, port: int) -> None:
