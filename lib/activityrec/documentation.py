@@ -81,7 +81,8 @@ def configuration_page() -> str:
         "# Configuration",
         "",
         "Generated from the models in `lib/activityrec/config*.py` by `make docs`. One YAML",
-        "describes one data set; an unknown key is an error. Paths are relative to the file.",
+        "describes one data set; an unknown key is an error. Paths are relative to the file;",
+        "in one of a deployment with a catalog, `{catalog}` is that (or the one of `--catalog`).",
         "",
     ]
     for key, model in _sections(Config, ""):
