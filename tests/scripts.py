@@ -10,8 +10,6 @@ import pytest
 
 from activityrec import job as job_module
 
-NOT_YET = {"monitor.py"}
-"""Scripts that schedules name before they are there."""
 _SIGNATURE = inspect.signature(job_module.main)
 
 
@@ -19,8 +17,6 @@ def parse(
     script: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> argparse.Namespace:
     """What the script's own parser makes of arguments; the script is run up to there."""
-    if script.name in NOT_YET and not script.exists():
-        pytest.skip(f"{script.name} is not there yet")
     calls: list[Any] = []
     monkeypatch.setattr(job_module, "main", lambda *given, **named: calls.append((given, named)))
     runpy.run_path(str(script), run_name="__main__")
