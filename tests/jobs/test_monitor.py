@@ -46,10 +46,10 @@ def run(
     log = logging.getLogger("activityrec")
     handlers = log.handlers
 
-    def run(**limits: Any) -> tuple[int, str]:
+    def run(replicates: int = 20, **limits: Any) -> tuple[int, str]:
         raw = configuration() | {"monitor": LENIENT | limits}
         raw["lakehouse"] = {"root": str(tmp_path / "lakehouse")}
-        raw["evaluate"] |= {"replicates": 20}
+        raw["evaluate"] |= {"replicates": replicates}
         uri = f"sqlite:///{planted / 'mlflow.db'}"
         raw["tracking"] = {"uri": uri, "artifacts": str(planted / "mlflow")}
         path = tmp_path / "planted.yaml"
@@ -73,6 +73,7 @@ def rows_of(job: Job, folder: Path, table: tables.Table) -> list[Row]:
     return Lakehouse(job.spark, config).read(table).collect()
 
 
+@pytest.mark.slow
 def test_an_alarm_has_its_own_exit_status_and_a_second_run_replaces_the_first(
     planted_run: Job, tmp_path: Path, run: Run
 ) -> None:
@@ -117,12 +118,14 @@ def test_an_alarm_has_its_own_exit_status_and_a_second_run_replaces_the_first(
         planted_run.spark.sql(query).collect()
 
 
-def test_inputs_are_not_checked_without_what_the_champion_learnt_from(
+def test_a_changed_rate_is_an_alarm_also_where_inputs_cannot_be_checked(
     planted_run: Job, tmp_path: Path, run: Run
 ) -> None:
     shutil.rmtree(tmp_path / "lakehouse/features/training_examples")
-    status, _ = run()
-    assert status == 0
+    # Without an interval nothing is put down to chance.
+    status, said = run(replicates=0, max_rate_change=1e-9)
+    assert status == 3
+    assert "checks failed: response_rate all: response rate" in said.splitlines()[-1]
     found = rows_of(planted_run, tmp_path, tables.MONITORING)
     inputs = {(r["check_name"], r["name"]): r for r in found if r["check_name"].startswith("input")}
     assert {key: row["passed"] for key, row in inputs.items()} == {
