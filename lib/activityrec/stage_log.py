@@ -35,7 +35,7 @@ class StageLog:
         try:
             self._add(stage, status, seconds, {}, error)
         except Exception as second:
-            log.warning("%s: not in serving.stages: %s", stage, type(second).__name__)
+            log.debug("%s: not in serving.stages: %s", stage, type(second).__name__)
 
     def first_unfinished(self, stages: Sequence[str]) -> int:
         """The place in ``stages`` of the first that is not done since the one before it.

@@ -66,10 +66,10 @@ def test_a_script_stands_where_the_pipeline_does(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(job_module, "get_spark", lambda name: None)
     monkeypatch.setattr(job_module, "open_job", lambda *given: made)
     monkeypatch.setattr(job_module, "set_up_logging", lambda: None)
-    monkeypatch.setattr(job_module, "run_stages", lambda job, stages: seen.append(job))
+    monkeypatch.setattr(job_module, "run_stages", lambda job, *given, **named: seen.append(job))
     for flag in ([], ["--held-out"]):
         monkeypatch.setattr("sys.argv", ["job", "--config", "c", "--as-of", "2024-05-01", *flag])
-        main([], None, flags=HELD_OUT)
+        main([("stage", lambda job: {})], None, flags=HELD_OUT)
     assert [(one.as_of, one.until, one.run_id) for one in seen] == [
         (AS_OF, None, "shop-20240501"),
         (date(2024, 4, 3), AS_OF, "shop-20240501"),
