@@ -19,7 +19,7 @@ from activityrec.errors import ActivityRecError, AlarmError, first_line
 from activityrec.lakehouse import Lakehouse
 from activityrec.session import get_spark, release
 from activityrec.stage_log import StageLog
-from activityrec.tracking import Tracking
+from activityrec.tracking import MlflowException, Tracking
 
 log = logging.getLogger("activityrec")
 
@@ -172,8 +172,8 @@ def main(
     except ActivityRecError as error:
         log.error("%s: %s", arguments.config, one_line(error))
         sys.exit(error.status)
-    except (PySparkException, Py4JError) as error:
-        log.debug("Spark's own words:", exc_info=True)
+    except (PySparkException, Py4JError, MlflowException) as error:
+        log.debug("Its own words:", exc_info=True)
         log.error("%s: %s", arguments.config, one_line(error))
         sys.exit(1)
 
@@ -221,6 +221,8 @@ def one_line(error: Exception) -> str:
         lines = [line.strip() for line in str(error).splitlines()]
         causes = [line for line in lines if line.startswith("Caused by:")]
         text = f"Spark failed: {causes[-1] if causes else first_line(error)}"
+    elif isinstance(error, MlflowException):
+        text = f"MLflow failed: {error}"
     else:
         text = f"{type(error).__name__}: {error}"
     return " ".join(text.split())

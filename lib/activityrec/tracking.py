@@ -47,6 +47,7 @@ __all__ = [
     "RETRIEVAL_VERSION",
     "SETTINGS",
     "Logged",
+    "MlflowException",
     "ModelVersion",
     "Tracking",
 ]

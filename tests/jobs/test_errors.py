@@ -1,7 +1,10 @@
 """What a job says and leaves behind when it cannot do its work: one line, status 1, no change."""
 
+import contextlib
 import json
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +87,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, lines in LINES.items():
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    (folder / "torn.parquet").write_bytes(b"PAR1 and nothing that is Parquet")
+    cut = folder / "cut/_delta_log/00000000000000000000.json"
+    cut.parent.mkdir(parents=True)
+    cut.write_text('{"commitInfo":{"timestamp":17145', encoding="utf-8")
     return folder
 
 
@@ -106,6 +113,16 @@ def files_of(folder: Path) -> dict[str, int]:
 
 
 WRONG: dict[str, tuple[Change, str, list[str]]] = {
+    "Parquet file that is none": (
+        lambda raw: raw["sources"]["users"][0].update(format="parquet", path="torn.parquet"),
+        AS_OF,
+        ["torn.parquet"],
+    ),
+    "Delta log cut short": (
+        lambda raw: raw["sources"]["users"][0].update(format="delta", path="cut"),
+        AS_OF,
+        ["cut"],
+    ),
     "missing source file": (
         lambda raw: raw["sources"]["events"][1].update(path="gone.json"),
         AS_OF,
@@ -208,6 +225,58 @@ def test_a_stage_before_ingest_says_what_to_run(shop: Path, run: Run, tmp_path: 
     assert "table clean." in line
     assert "does not exist" in line
     assert "run the stage that writes it first" in line
+
+
+def test_mlflow_that_does_not_answer_is_named(
+    ingested: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow itself tries again for minutes; not here."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    # The discard port: nothing listens there.
+    path = write_yaml(ingested, lambda raw: raw["tracking"].update(uri="http://127.0.0.1:9"))
+
+    def ask(job: Job) -> dict[str, int]:
+        job.tracking.version("ranker", "champion")
+        return {}
+
+    before = files_of(ingested)
+    status, *lines = run(path, stage=ask)
+    (line,) = [line for line in lines if " INFO " not in line]
+    assert status == "1"
+    assert "MLflow failed: " in line and "127.0.0.1" in line and "refused" in line
+    assert files_of(ingested) == before
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_named_and_leaves_the_tables_as_they_were(
+    shop: Path, run: Run, tmp_path: Path
+) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+
+    def mounted(*options: str) -> bool:
+        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(full)]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    if os.getuid() or not mounted("-o", "size=20m"):
+        pytest.skip("only root may mount a small disk")
+    try:
+        path = write_yaml(shop, lambda raw: raw["lakehouse"].update(root=str(full / "lakehouse")))
+        assert run(path)[0] == "0"
+        filler = full / "filler"
+        with contextlib.suppress(OSError), filler.open("wb") as out:
+            while True:
+                out.write(bytes(4096))
+                out.flush()
+        before = files_of(full)
+        status, *lines = run(path)
+        (line,) = [line for line in lines if " INFO " not in line]
+        assert status == "1" and "No space left on device" in line
+        assert {name for name in before if name.endswith(".json")} <= set(files_of(full))
+        filler.unlink()
+        assert run(path)[0] == "0"
+    finally:
+        subprocess.run(["umount", "-l", str(full)], check=True)
 
 
 def test_a_stage_that_fails_in_the_middle_puts_the_tables_back(
