@@ -29,7 +29,7 @@ check: setup  ## linter, formatter (changes nothing), type checker
 	.venv/bin/mypy
 
 test: setup check  ## check, then all tests but the slow ones
-	.venv/bin/python -m pytest -m "not slow"
+	.venv/bin/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 slow: setup  ## the slow tests: processes that are killed, a database, erasure with every feature on
 	.venv/bin/python -m pytest -m slow
@@ -39,7 +39,7 @@ setup-4.0:  ## .venv-4.0 and .jars-4.0: Spark 4.0 and its Delta Lake, as Databri
 	@FOR_SPARK=4.0 tools/fetch_jars.sh
 
 test-4.0: setup-4.0  ## all tests but the slow ones, on Spark 4.0
-	FOR_SPARK=4.0 .venv-4.0/bin/python -m pytest -m "not slow"
+	FOR_SPARK=4.0 .venv-4.0/bin/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 wheel: setup  ## the library as a wheel, in .build/dist
 	rm -rf .build/wheel .build/dist

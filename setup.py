@@ -20,6 +20,7 @@ DEV = [
     "duckdb-extension-delta",
     "pure-sasl",
     "pytest",
+    "pytest-xdist",  # two processes with a session each: planning a query takes one core
     # tests compare the metrics of lists with it; elsewhere it has no wheel
     "pytrec-eval-terrier; platform_machine == 'x86_64' or sys_platform == 'darwin'",
     "ruff",

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from datetime import date
 from pathlib import Path
 
 import pyspark
@@ -66,6 +65,9 @@ def planted_run(spark: SparkSession, planted_config: Config) -> Job:
     return job
 
 
-def make_job(spark: SparkSession, config: Config, as_of: date = AS_OF) -> Job:
-    """A fresh job, as another process would open it: nothing is pinned yet."""
-    return open_job(spark, config, as_of)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes (pytest -n) one runs the planted pipeline and all that looks at it; else
+    a file stays together, for the sake of what its tests share."""
+    for item in items:
+        planted = "planted_run" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("planted" if planted else str(item.path)))

@@ -5,6 +5,7 @@ No pair of user and activity leaves the kernel unless it is a candidate.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -84,43 +85,54 @@ def candidate_mapper(
 
     def compute(batches: Batches) -> Batches:
         live = spread_live.value()
-        fields = candidate_fields(list(live.vectors), affinities)
-        names = pa.array(live.side.activity_ids, pa.string())
+        wanted = _Wanted(candidate_fields(list(live.vectors), affinities), n, ranks, excluded)
         for batch in batches:
             for rows, blocks in affinity_blocks(batch, live.side):
-                broken = broken_rules(rows, live.barriers, len(names))
-                mask = broken == 0
-                scores = {
-                    name: score_block(
-                        rows.column(f"{name}_indices"), rows.column(f"{name}_vector"), side
-                    )
-                    for name, side in live.vectors.items()
-                }
-                order = _with_trace(blend(scores, live.weights, mask), mask, live.popularity)
-                user, activity = _candidates(scores, order, mask, live.pinned, n)
-                for name, block in scores.items():
-                    blocks[f"{name}_score"] = block
-                    blocks[f"{name}_rank"] = (
-                        ranked(block) if ranks else np.broadcast_to(np.nan, block.shape)
-                    )
-                blocks["list_score"] = order
-                if excluded:
-                    more = would_be_candidates(order, broken, n, excluded)
-                    user, activity = _together((user, activity), more)
-                columns = {name: pa.array(blocks[name][user, activity]) for name in fields}
-                columns = {"activity_id": names.take(pa.array(activity)), **columns}
-                if excluded:
-                    columns["rule"] = pa.array(broken[user, activity].astype(np.int32))
-                lists = _lists(columns, user, rows.num_rows)
+                # In a function: its arrays are gone when those of the next block are made.
+                lists = _block_lists(live, rows, blocks, wanted)
+                blocks.clear()
                 yield pa.RecordBatch.from_arrays(
                     [*[rows.column(name) for name in passed], lists], names=[*passed, "candidates"]
                 )
-                # Else they are in memory while those of the next block are made.
-                blocks.clear()
-                scores.clear()
-                del block, order, mask, broken, columns
 
     return compute
+
+
+class _Wanted(NamedTuple):
+    """What :func:`candidate_mapper` was asked for."""
+
+    fields: list[str]
+    n: int
+    ranks: bool
+    excluded: int
+
+
+def _block_lists(
+    live: LiveActivities, rows: pa.RecordBatch, blocks: dict[str, Floats], wanted: _Wanted
+) -> pa.ListArray:
+    """The candidates of the users in ``rows``, with the fields that ``blocks`` and scores give."""
+    names = pa.array(live.side.activity_ids, pa.string())
+    broken = broken_rules(rows, live.barriers, len(names))
+    mask = broken == 0
+    scores = {
+        name: score_block(rows.column(f"{name}_indices"), rows.column(f"{name}_vector"), side)
+        for name, side in live.vectors.items()
+    }
+    order = _with_trace(blend(scores, live.weights, mask), mask, live.popularity)
+    user, activity = _candidates(scores, order, mask, live.pinned, wanted.n)
+    for name, block in scores.items():
+        blocks[f"{name}_score"] = block
+        unranked = np.broadcast_to(np.nan, block.shape)
+        blocks[f"{name}_rank"] = ranked(block) if wanted.ranks else unranked
+    blocks["list_score"] = order
+    if wanted.excluded:
+        more = would_be_candidates(order, broken, wanted.n, wanted.excluded)
+        user, activity = _together((user, activity), more)
+    columns = {name: pa.array(blocks[name][user, activity]) for name in wanted.fields}
+    columns = {"activity_id": names.take(pa.array(activity)), **columns}
+    if wanted.excluded:
+        columns["rule"] = pa.array(broken[user, activity].astype(np.int32))
+    return _lists(columns, user, rows.num_rows)
 
 
 def _lists(columns: dict[str, pa.Array], user: Ints, users: int) -> pa.ListArray:
