@@ -25,7 +25,7 @@ from activityrec.ranking.importance import importances
 from activityrec.ranking.parts import RATES
 from activityrec.ranking.pipeline import probabilities
 from activityrec.serving.anonymity import group_size, large_counts
-from activityrec.serving.attempts import last_in
+from activityrec.serving.attempts import new_run
 from activityrec.serving.candidates import Serving
 from activityrec.serving.contest import (
     EVALUATED_RUN,
@@ -179,4 +179,4 @@ def training_examples(job: Job, serving: Serving) -> DataFrame | None:
 
 
 if __name__ == "__main__":
-    main([("evaluate", run)], __doc__, flags=HELD_OUT, attempt=last_in(tables.RECOMMENDATIONS))
+    main([("evaluate", run)], __doc__, flags=HELD_OUT, attempt=new_run)

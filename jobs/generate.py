@@ -40,11 +40,11 @@ def main() -> None:
     folder, parts = given.pop("folder"), given.pop("parts")
     try:
         world = World(**given)
+        rows = world.users * (world.events_per_user + world.exposures_per_user)
+        parts = parts or max(2, round(rows / ROWS_A_PART))
+        truth = write_world(get_spark("generate"), world, folder, parts)
     except ConfigError as error:
         sys.exit(f"generate: {error}")
-    rows = world.users * (world.events_per_user + world.exposures_per_user)
-    parts = parts or max(2, round(rows / ROWS_A_PART))
-    truth = write_world(get_spark("generate"), world, folder, parts)
     print(json.dumps({name: value for name, value in truth.items() if name != "world"}, indent=2))
     print(f"\n  ./spark-submit.sh jobs/pipeline.py --config {folder}/world.yaml "
           f"--as-of {world.as_of}")  # fmt: skip

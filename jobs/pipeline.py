@@ -15,7 +15,8 @@ import show
 import train
 from activityrec import tables
 from activityrec.job import Job, Stage, held_out, main
-from activityrec.serving.attempts import last_in, new_run
+from activityrec.serving.attempts import check_unpublished, last_in, new_run
+from activityrec.stage_log import StageLog
 
 
 def of_models(stage: Stage) -> Stage:
@@ -45,8 +46,21 @@ STAGES: list[tuple[str, Stage]] = [
 
 
 def attempt(job: Job) -> str:
-    """A new run, or with --resume the last one that was begun."""
-    return last_in(tables.STAGES)(job) if "resume" in job.flags else new_run(job)
+    """A new run, or with --resume the last one that was begun.
+
+    Raises
+    ------
+    StateError
+        It was published, and a stage up to recommend would have to be done again.
+    """
+    if "resume" not in job.flags:
+        return new_run(job)
+    run_id = last_in(tables.STAGES)(job)
+    names = [name for name, _ in STAGES]
+    done = StageLog(job.lakehouse, job.config, run_id, job.as_of).first_unfinished(names)
+    if done <= names.index("recommend"):
+        check_unpublished(job.lakehouse, run_id)
+    return run_id
 
 
 if __name__ == "__main__":

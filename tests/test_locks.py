@@ -1,4 +1,4 @@
-"""One pipeline at a time on a lakehouse, on a disk and on storage without locks of its own."""
+"""One pipeline at a time on a lakehouse, on storage without locks of its own."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import Config
@@ -13,7 +14,7 @@ from activityrec.errors import StateError
 from activityrec.files import Files
 from activityrec.lakehouse import Lakehouse
 from activityrec.locks import Lease
-from tests.planted import configuration
+from tests.planted import AS_OF, configuration
 
 BEAT = 0.05
 
@@ -35,32 +36,43 @@ def silent(lease: Lease) -> Iterator[None]:
 
 
 def test_a_lease_that_is_renewed_keeps_others_away(lease: Callable[[], Lease]) -> None:
-    with lease() as first, pytest.raises(StateError, match=r"process \d+ of .* is working on it"):
-        lease().__enter__()
-    first.check()
+    with lease() as first:
+        with pytest.raises(StateError, match=r"process \d+ of .* is working on it"):
+            lease().__enter__()
+        first.check()
     with lease():
         pass
 
 
-def test_one_that_is_silent_is_taken_over_and_its_holder_may_not_write_any_more(
+def test_one_that_is_silent_is_taken_over_and_neither_writes_nor_undoes_any_more(
     lease: Callable[[], Lease], spark: SparkSession, tmp_path: Path
 ) -> None:
-    one = lease()
-    with silent(one), lease() as other:
-        other.check()
-        # The silent one awakes.
-        assert not one._write_over(one._known)
-        one.lost = "its file was taken over"
-        config = Config.model_validate(configuration() | {"lakehouse": {"root": str(tmp_path)}})
-        lakehouse = Lakehouse(spark, config)
-        lakehouse.before_write = one.check
-        with pytest.raises(StateError, match="lost its lease .* run again"):
-            lakehouse.create(tables.USERS)
-        other.check()
-    assert not list(tmp_path.glob(".lease*"))
+    config = Config.model_validate(configuration() | {"lakehouse": {"root": str(tmp_path)}})
+    one, ours, theirs = lease(), Lakehouse(spark, config), Lakehouse(spark, config)
+    row = spark.range(1).select(
+        F.lit("run").alias("run_id"), F.lit(AS_OF).alias("as_of"), F.lit("x").alias("stage"),
+        F.lit("done").alias("status"), F.current_timestamp().alias("ended_ts"),
+        F.lit(1.0).alias("seconds"), F.create_map().cast("map<string,bigint>").alias("rows"),
+        F.lit(None).cast("string").alias("error"), F.lit("c").alias("configuration"),
+    )  # fmt: skip
+    with silent(one):
+        ours.before_write = one.check
+        with (
+            pytest.raises(StateError, match="lost its lease .silent|lost its lease .* run again"),
+            ours.all_or_nothing(),
+        ):
+            ours.append(tables.STAGES, row)
+            with lease() as other:
+                theirs.before_write = other.check
+                theirs.append(tables.STAGES, row)
+                ours.append(tables.STAGES, row)
+    # What the other one wrote since is not undone.
+    assert Lakehouse(spark, config).read(tables.STAGES).count() == 2
 
 
-def test_a_holder_notices_that_it_was_robbed(lease: Callable[[], Lease], tmp_path: Path) -> None:
+def test_a_process_that_awakes_leaves_the_lease_of_another(
+    lease: Callable[[], Lease], tmp_path: Path
+) -> None:
     one, robber = lease(), lease()
     with silent(one):
         assert robber._take_over(robber._seen())
@@ -68,7 +80,19 @@ def test_a_holder_notices_that_it_was_robbed(lease: Callable[[], Lease], tmp_pat
         one._renew()
         with pytest.raises(StateError, match="its file was taken over"):
             one.check()
-    assert (tmp_path / ".lease").exists(), "it is not its own to delete"
+        one.lost = None
+        one.__exit__()
+    assert (tmp_path / ".lease").read_text().startswith(robber.name)
+
+
+def test_whoever_cannot_reach_the_storage_stops_before_another_may_begin(
+    lease: Callable[[], Lease], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = lease()
+    with silent(one):
+        monkeypatch.setattr(one, "_renewed", one._renewed - 1.1)
+        with pytest.raises(StateError, match="it was silent for 1 seconds"):
+            one.check()
 
 
 def test_of_two_that_take_over_one_wins(lease: Callable[[], Lease], tmp_path: Path) -> None:
@@ -76,7 +100,16 @@ def test_of_two_that_take_over_one_wins(lease: Callable[[], Lease], tmp_path: Pa
     one, other = lease(), lease()
     seen = one._seen()
     assert one._take_over(seen)
+    # What the other one saw is gone: it has another file before it, and gives it back.
+    assert not other._take_over(seen)
+    assert one._is_mine(one._seen())
     assert not other._create()
     with pytest.raises(StateError, match="is working on it"):
-        # What the second saw is gone: it has another file before it.
         other._wait_for_a_sign(seen)
+
+
+def test_what_is_no_refusal_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
+    """A folder that cannot be made is no lease of another."""
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(Exception, match="(?i)parent|directory"):
+        Lease(Files(spark), f"file:{tmp_path}/file/lakehouse", BEAT, 1.0)._create()

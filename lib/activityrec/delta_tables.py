@@ -158,6 +158,7 @@ class DeltaTables:
 
     def _change(self, table: Table, write: Callable[[], object], metric: str) -> int:
         """Make a commit and pin it; its figure for ``metric``, 0 where nothing was to be done."""
+        self.before_write()
         before = self._current_version(table)
         write()
         last = self._last_commit(table)

@@ -58,12 +58,17 @@ class Files:
         finally:
             stream.close()
 
+    def can(self, path: str, capability: str) -> bool:
+        """Whether the store says that it has a capability of Hadoop's file systems."""
+        target, system = self._open(path)
+        return bool(system.hasPathCapability(target, capability))
+
     def create_new(self, path: str, text: str, option: str, value: str | None = None) -> None:
         """Write a file that is not there yet. A store that knows ``option`` (of Hadoop's
         createFile) judges by it when the file is complete; others when it is begun."""
         target, system = self._open(path)
         builder = system.createFile(target).recursive()
-        if system.hasPathCapability(target, option):
+        if self.can(path, option):
             builder = builder.overwrite(True)
             builder = builder.must(option, True if value is None else value)
         else:

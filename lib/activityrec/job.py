@@ -100,6 +100,8 @@ def run_stages(job: Job, stages: Sequence[tuple[str, Stage]], resume: bool = Fal
         if resume:
             finished = ", ".join(name for name, _ in stages[:done]) or "nothing"
             log.info("run %s goes on: %s was done before", job.run_id, finished)
+        if len(stages) > 1 and done == 0:
+            stage_log.begun(stages[0][0])
         for number, (name, stage) in enumerate(stages[done:], start=done + 1):
             started = time.monotonic()
             job.lakehouse.reads.clear()

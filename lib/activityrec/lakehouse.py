@@ -6,7 +6,7 @@ object writes the table itself.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -155,12 +155,18 @@ class Lakehouse(Upkeep):
         try:
             yield
         except BaseException:
-            for table, version in self._before.items():
-                if self._current_version(table) != version:
-                    name = self.identifier(table)
-                    self.spark.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version}")
-                self.versions.pop(table.full_name, None)
+            with suppress(StateError):
+                # Where the lease is lost, what came since is another's.
+                self.before_write()
+                self._put_back()
             raise
+
+    def _put_back(self) -> None:
+        for table, version in self._before.items():
+            if self._current_version(table) != version:
+                name = self.identifier(table)
+                self.spark.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version}")
+            self.versions.pop(table.full_name, None)
 
     @contextmanager
     def checkpoints(self) -> Iterator[None]:

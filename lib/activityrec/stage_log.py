@@ -23,6 +23,10 @@ class StageLog:
         self.private = config.privacy is not None
         self.configuration = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]
 
+    def begun(self, stage: str) -> None:
+        """A run that starts with this stage: what was done before counts no more."""
+        self._add(stage, "begun", 0.0, {}, None)
+
     def done(self, stage: str, seconds: float, rows: Mapping[str, int]) -> None:
         self._add(stage, "done", seconds, rows, None)
 
@@ -38,7 +42,8 @@ class StageLog:
             log.debug("%s: not in serving.stages: %s", stage, type(second).__name__)
 
     def first_unfinished(self, stages: Sequence[str]) -> int:
-        """The place in ``stages`` of the first that is not done since the one before it.
+        """The place in ``stages`` of the first that is not done since the one before it, and since
+        the last ingest of any run: what came in then is not in the features.
 
         Raises
         ------
@@ -47,12 +52,19 @@ class StageLog:
         """
         if not self.lakehouse.exists(tables.STAGES):
             return 0
-        mine = self.lakehouse.read(tables.STAGES).where(F.col("run_id") == self.run_id)
-        last = {row["stage"]: row for row in mine.orderBy("ended_ts").collect()}
+        ours = F.col("run_id") == self.run_id
+        came_in = F.col("stage").startswith("ingest") & (F.col("status") == "done")
+        rows = (
+            self.lakehouse.read(tables.STAGES).where(ours | came_in).orderBy("ended_ts").collect()
+        )
+        last = {row["stage"]: row for row in rows if row["run_id"] == self.run_id}
+        others = [row["ended_ts"] for row in rows if row["stage"].startswith("ingest")]
         before: datetime | None = None
         for place, stage in enumerate(stages):
             row = last.get(stage)
             if row is None or row["status"] != "done" or (before and row["ended_ts"] < before):
+                return place
+            if stage == "features" and others and row["ended_ts"] < others[-1]:
                 return place
             if row["configuration"] != self.configuration:
                 raise StateError(
@@ -66,6 +78,8 @@ class StageLog:
         self, stage: str, status: str, seconds: float, rows: Mapping[str, int], error: str | None
     ) -> None:
         now = datetime.now(timezone.utc)
+        # How much was erased of one user would tell about them.
+        rows = {} if self.private and stage.startswith("forget") else rows
         row = (self.run_id, self.as_of, stage, status, now, seconds, dict(rows), error,
                self.configuration)  # fmt: skip
         frame = self.lakehouse.spark.createDataFrame([row], tables.STAGES.row_type)

@@ -40,6 +40,7 @@ class Upkeep(DeltaTables):
         Deletion vectors mark rows as deleted and leave them in their files; files of a table
         that ever had them are written anew first.
         """
+        self.before_write()
         name = self.identifier(table)
         listed = self.spark.sql(f"SHOW TBLPROPERTIES {name}").collect()
         if any("deletionvectors" in row["key"].lower() for row in listed):
@@ -48,6 +49,7 @@ class Upkeep(DeltaTables):
 
     def vacuum(self, table: Table, hours: int) -> None:
         """Remove the files that no version younger than ``hours`` needs."""
+        self.before_write()
         # Without the first setting Delta takes the table's own retention instead of ours.
         ours = {
             "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
@@ -78,6 +80,7 @@ class Upkeep(DeltaTables):
 
     def optimize(self, table: Table) -> None:
         """Put small files together, and rows where the clustering wants them."""
+        self.before_write()
         self.spark.sql(f"OPTIMIZE {self.identifier(table)}")
         self.versions.pop(table.full_name, None)
 

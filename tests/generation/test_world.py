@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from pyspark.testing import assertDataFrameEqual
 from scipy.stats import chisquare
 from sklearn.metrics import roc_auc_score
 
+from activityrec.config import Config
 from activityrec.errors import ConfigError
-from activityrec.generation.behaviour import events, exposures
+from activityrec.features.outcomes import outcomes
+from activityrec.generation.behaviour import events, exposures, responses
 from activityrec.generation.campaigns import activities, activity_products
 from activityrec.generation.people import CITIES, products, users
+from activityrec.generation.sources import configuration
 from activityrec.generation.truth import best_auc, best_value, with_truth
 from activityrec.generation.world import World
 
@@ -112,11 +116,39 @@ def test_the_truth_of_any_list_is_that_of_its_exposures(shown: DataFrame) -> Non
     assert both.count() == shown.count()
 
 
-def test_nobody_does_better_than_the_best_policy(people: DataFrame, shown: DataFrame) -> None:
-    best = best_value(people, WORLD, 100)
+def test_nobody_does_better_than_the_best_policy(
+    spark: SparkSession, people: DataFrame, shown: DataFrame
+) -> None:
+    """It is that of the best of what is live on the day, one by one."""
+    some, day = people.where("user < 20"), 100
+    instant = F.lit(str(WORLD.start + timedelta(days=day))).cast("timestamp")
+    is_live = (F.col("start_ts") <= instant) & (F.col("end_ts") > instant)
+    live = activities(spark, WORLD).where(is_live)
+    each = some.select("user_id").crossJoin(live.select("activity_id"))
+    true = with_truth(each, WORLD, instant).groupBy("user_id").agg(F.max("probability"))
+    wanted = true.agg(F.avg("max(probability)")).first()
     of_log = shown.agg(F.avg("probability")).first()
-    assert of_log is not None
-    assert best > 2 * of_log[0]
+    assert wanted is not None and of_log is not None
+    assert best_value(some, WORLD, day) == pytest.approx(wanted[0])
+    assert best_value(people, WORLD, day) > 2 * of_log[0]
+
+
+def test_the_best_of_very_many_activities_is_found(people: DataFrame) -> None:
+    world = replace(WORLD, activities=2_500)
+    assert 0 < best_value(people.where("user < 2"), world, 100) < 1
+
+
+def test_responses_are_those_that_training_will_see(
+    spark: SparkSession, people: DataFrame, shown: DataFrame
+) -> None:
+    """By the project's own definition, with the window of the world's configuration."""
+    window = Config.model_validate(configuration(WORLD)).response
+    key = ["user_id", "activity_id", "exposure_ts"]
+    some = shown.where("user < 500")
+    found = outcomes(some.select(key), activities(spark, WORLD), responses(some, WORLD), window)
+    both = found.join(some.select(*key, "answered"), key)
+    assert both.count() == some.count()
+    assert both.where("(response_ts IS NOT NULL) <> answered").isEmpty()
 
 
 def test_eligible_products_are_of_the_activitys_category(spark: SparkSession) -> None:

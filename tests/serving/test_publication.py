@@ -106,7 +106,7 @@ def test_a_run_that_was_published_is_made_again_beside_it_and_never_over_it(
     publish_run(lakehouse, name)
     assert next_attempt(lakehouse, name) == f"{name}-2"
     assert last_attempt(lakehouse, tables.RECOMMENDATIONS, name) == name
-    with pytest.raises(StateError, match=f"run {name} was published, .* give a new one"):
+    with pytest.raises(StateError, match=f"run {name} was published, .* give a new --run-id"):
         check_unpublished(lakehouse, name)
     make_run(lakehouse, f"{name}-2", {"u1": "a"})
     assert next_attempt(lakehouse, name) == f"{name}-2"

@@ -97,7 +97,9 @@ def exposures(users: DataFrame, world: World) -> DataFrame:
         }
     )
     answered = draws.uniform("answer", *keys) < F.col("probability")
-    after = F.col("day") + F.col("left") * draws.uniform("delay", *keys)
+    # Instants are whole seconds: the last second before the window closes is left out.
+    within = F.greatest(F.lit(0.0), F.col("left") - 2 / DAY)
+    after = F.col("day") + within * draws.uniform("delay", *keys)
     return rows.select(
         "user",
         "user_id",

@@ -34,12 +34,15 @@ def lanes_of(world: World, category: Column) -> Column:
 
 def campaign_at(world: World, lane: Column, day: Column) -> Campaign:
     """What is live in a lane on a day."""
+    # Draws go by hashes, and those of INT and BIGINT differ.
+    lane = lane.cast("bigint")
     length, shift = _rhythm(world, lane)
     return campaign(world, lane * LANE + F.floor((day + shift) / length))
 
 
 def campaign(world: World, number: Column) -> Campaign:
     """The activity with a number."""
+    number = number.cast("bigint")
     lane, place = F.floor(number / LANE), F.pmod(number, F.lit(LANE))
     length, shift = _rhythm(world, lane)
     drawn = Draws(world.seed).below(len(DISCOUNTS), "discount", number)

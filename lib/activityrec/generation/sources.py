@@ -7,6 +7,7 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from activityrec.errors import ConfigError
 from activityrec.files import Files
 from activityrec.generation.behaviour import events, exposures, responses
 from activityrec.generation.campaigns import activities, activity_products
@@ -21,7 +22,7 @@ TRUTH_USERS = 20_000
 def write_world(spark: SparkSession, world: World, folder: str, parts: int) -> dict[str, Any]:
     """Write ``source/*`` (Parquet), ``truth/exposures``, ``truth/truth.json`` and ``world.yaml``.
 
-    The YAML comes last: without it the folder is not whole. What was there before is replaced.
+    The YAML comes last: without it the folder is not whole. A world that was there is replaced.
 
     Parameters
     ----------
@@ -34,8 +35,16 @@ def write_world(spark: SparkSession, world: World, folder: str, parts: int) -> d
         What ``truth/truth.json`` holds: the world; of the exposures from its ``as_of`` on their
         number, their rate of responses and its expectation (the value of the policy that made
         them), and the best AUC; the value of the best policy on that day.
+
+    Raises
+    ------
+    ConfigError
+        A pipeline has run on the folder: its lakehouse would mix two worlds.
     """
     files, folder = Files(spark), folder.rstrip("/")
+    for name in ("lakehouse", "mlflow.db"):
+        if files.exists(f"{folder}/{name}"):
+            raise ConfigError(f"{folder}/{name} is of the world that was there: delete the folder")
     files.delete(f"{folder}/world.yaml")
     people = users(spark, world, parts)
 

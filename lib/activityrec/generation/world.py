@@ -44,18 +44,21 @@ class World:
         """
         wrong = {
             "users": self.users < 1,
+            "categories": self.categories < 1,
             "activities": self.activities < self.categories,
             "products": self.products < self.categories * 2,
             "days": self.days < 60,
             "exposures_per_user": not 0 <= 2 * self.exposures_per_user <= self.days,
             "events_per_user": self.events_per_user < 0,
+            **{name: not 0 <= getattr(self, name) <= 1 for name in ("bots", "repeats", "explored")},
         }
         if any(wrong.values()):
             names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
             raise ConfigError(
                 f"{names} out of range: a world has at least one user, {self.categories} "
                 f"activities (one a category), {2 * self.categories} products and 60 days, and "
-                "no user is shown an activity more often than every other day"
+                "no user is shown an activity more often than every other day; bots, repeats and "
+                "explored are shares"
             )
 
     @property

@@ -46,8 +46,8 @@ def check_unpublished(lakehouse: Lakehouse, run_id: str) -> None:
     published = lakehouse.read(tables.PUBLICATIONS).where(F.col("run_id") == run_id)
     if not published.isEmpty():
         raise StateError(
-            f"run {run_id} was published, and its rows are not written over: leave --run-id out "
-            "or give a new one"
+            f"run {run_id} was published, and its rows are not written over: run without --run-id "
+            "and --resume, or give a new --run-id"
         )
 
 

@@ -43,8 +43,9 @@ STAGES = Table(
         RUN_ID,
         AS_OF,
         Column("stage", "STRING", "name of the stage, with the options that were given", True),
-        Column("status", "STRING", "done; failed: its tables are as they were before; alarm: done, "
-               "and error says what is wrong", True, "status IN ('done', 'failed', 'alarm')"),
+        Column("status", "STRING", "begun: a run of several stages starts with this one; done; "
+               "failed: its tables are as they were before; alarm: done, and error says what is "
+               "wrong", True, "status IN ('begun', 'done', 'failed', 'alarm')"),
         Column("ended_ts", "TIMESTAMP", "when it ended", True, stats=True),
         Column("seconds", "DOUBLE", "how long it took", True, "seconds >= 0"),
         Column("rows", "MAP<STRING, BIGINT>", "rows written, by table; empty where there is an "
