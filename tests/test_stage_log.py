@@ -11,6 +11,7 @@ from activityrec.config import Config
 from activityrec.errors import StateError
 from activityrec.job import Job, Stage, open_job, run_stages
 from activityrec.lakehouse import Lakehouse
+from activityrec.stage_log import StageLog
 from tests.planted import AS_OF, configuration
 
 
@@ -57,16 +58,41 @@ def test_a_run_goes_on_after_the_last_stage_that_was_done(
     assert pipeline.run(resume=True) == []
     rows = pipeline.rows()
     assert [(row["stage"], row["status"]) for row in rows] == [
-        ("one", "done"), ("two", "done"), ("three", "done"),
-        ("one", "done"), ("two", "failed"), ("two", "failed"), ("two", "done"), ("three", "done"),
+        ("one", "begun"), ("one", "done"), ("two", "done"), ("three", "done"),
+        ("one", "begun"), ("one", "done"), ("two", "failed"),
+        ("two", "failed"), ("two", "done"), ("three", "done"),
     ]  # fmt: skip
-    assert (rows[0]["run_id"], rows[0]["rows"], rows[0]["error"]) == (
+    assert (rows[1]["run_id"], rows[1]["rows"], rows[1]["error"]) == (
         "planted-20240501", {"table": 3}, None,
     )  # fmt: skip
-    assert (rows[4]["rows"], rows[4]["error"]) == ({}, "two has no table")
+    assert (rows[6]["rows"], rows[6]["error"]) == ({}, "two has no table")
     with pytest.raises(StateError, match="configuration has changed since one was done"):
         pipeline.run(resume=True, recommend={"k": 2})
     assert pipeline.run(recommend={"k": 2}) == ["one", "two", "three"]
+
+
+def test_a_run_that_was_killed_at_its_beginning_or_got_new_data_starts_there(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    pipeline = Pipeline(spark, tmp_path)
+    config = Config.model_validate(pipeline.raw)
+    names = ["ingest", "features", "train"]
+
+    def log(run_id: str = "run") -> StageLog:
+        return StageLog(Lakehouse(spark, config), config, run_id, AS_OF)
+
+    ours = log()
+    for name in names:
+        ours.done(name, 1.0, {})
+    assert log().first_unfinished(names) == 3
+    log("another run").done("ingest --replay-quarantine", 1.0, {})
+    assert log().first_unfinished(names) == 1
+    for name in names[1:]:
+        ours.done(name, 1.0, {})
+    assert log().first_unfinished(names) == 3
+    # kill -9 before anything was done.
+    ours.begun("ingest")
+    assert log().first_unfinished(names) == 0
 
 
 def test_with_privacy_no_words_of_an_error_are_kept(
@@ -77,7 +103,7 @@ def test_with_privacy_no_words_of_an_error_are_kept(
     pipeline.raw["privacy"] = {"key_env": "KEY_OF_IDS"}
     with pytest.raises(StateError, match="one has"):
         pipeline.run(fails="one")
-    assert [row["error"] for row in pipeline.rows()] == ["see the log of the job"]
+    assert [row["error"] for row in pipeline.rows()] == [None, "see the log of the job"]
 
 
 def test_a_stage_is_named_with_the_options_that_it_was_given(
