@@ -15,6 +15,11 @@ from activityrec.session import get_spark, read_properties
 from tests.planted import AS_OF, write_planted
 
 ROOT = Path(__file__).parents[1]
+
+if not hasattr(sys.modules["__main__"], "__file__"):
+    # A process of pytest-xdist. PySpark takes one whose main module has no file for a doctest, and
+    # ends it where Spark Connect's packages are missing (pyspark/sql/connect/utils.py).
+    sys.modules["__main__"].__file__ = __file__
 SPARK_4_0 = pyspark.__version__.startswith("4.0.")
 JARS = ROOT / (".jars-4.0" if SPARK_4_0 else ".jars")
 
