@@ -174,11 +174,19 @@ def test_drift_of_scores_is_that_from_the_run_published_a_week_before(spark: Spa
     held = drift(date(2024, 5, 30))
     assert {finding.passed for finding in held} == {True}
     assert "from run old to same" in held[0].reason
+    # A run that was taken back an hour later was not current when that day ended.
+    noon = datetime(2024, 5, 24, 12)
+    taken_back = spark.createDataFrame(
+        [("later", date(2024, 5, 24), noon + timedelta(hours=1)),
+         ("old", date(2024, 5, 17), noon + timedelta(hours=2))],
+        publications.schema,
+    )  # fmt: skip
+    assert "from run old to moved" in drift(DAY, made=publications.union(taken_back))[0].reason
     # Lists that have expired cannot be compared; then it is the run before.
     gone = drift(DAY, lists.where("run_id != 'same'"))
     assert "from run old to moved" in gone[0].reason
     first_days = drift(date(2024, 5, 23))
     assert {finding.passed for finding in first_days} == {None}
-    assert "2024-05-10 or before" in first_days[0].reason
+    assert "on 2024-05-10 or before" in first_days[0].reason
     nothing = drift(DAY, made=publications.limit(0))[0]
     assert (nothing.passed, nothing.reason) == (None, "not checked: no run is published")
