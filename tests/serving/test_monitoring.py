@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from activityrec.config import Config, MonitorConfig
 from activityrec.evaluation.draws import Bootstrap
@@ -87,6 +88,25 @@ def test_nothing_is_told_of_few_answers(feedback: DataFrame) -> None:
     assert outcome(told) == {"all": None, "fell": None, "stopped": False}
     nothing = rate_findings(some.limit(0), DAY, limits, DRAWS, 6)
     assert outcome(nothing) == {"all": None}
+
+
+def test_no_figure_is_told_of_few_persons_whatever_else_is_lacking(feedback: DataFrame) -> None:
+    """10 rows are too few, and so are 4 answers; neither may be said."""
+    some = feedback.where("activity_type IN ('new', 'rare')")
+    limits = FEW.model_copy(update={"min_rows": 500})
+    told = rate_findings(some, DAY, limits, Bootstrap(0, 0), 21)
+    told.append(calibration_finding(some, DAY, limits, Bootstrap(0, 0), 101))
+    assert [finding.name for finding in told] == ["all", "new", "rare", "all"]
+    for finding, least in zip(told, (21, 21, 21, 101), strict=True):
+        why = f"not checked: fewer than {least} users or answers (privacy.k_anonymity)"
+        figures = (finding.value, finding.rows_before, finding.rows_after)
+        assert (finding.reason, figures) == (why, (None, None, None))
+
+
+def test_an_activity_type_that_is_called_all_counts_once(feedback: DataFrame) -> None:
+    named = feedback.where("activity_type = 'steady'").withColumn("activity_type", F.lit("all"))
+    (found,) = rate_findings(named, DAY, FEW, Bootstrap(0, 0), 1)
+    assert (found.name, found.rows_before, found.rows_after) == ("all", 100, 100)
 
 
 @pytest.mark.parametrize(
