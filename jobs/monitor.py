@@ -5,6 +5,7 @@ Exit status 0: every check that could be made held; 3: one failed, see serving.m
 """
 
 import logging
+from collections.abc import Sequence
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -61,6 +62,9 @@ def run(job: Job) -> dict[str, int]:
     }
     counts = {t.name: lakehouse.replace(t, frame, mine) for t, frame in written.items()}
     create_views(lakehouse)
+    # An alarm is no failure: what was found stays.
+    lakehouse.keep()
+    alarm(findings)
     return counts
 
 
@@ -73,7 +77,7 @@ def checked_inputs(job: Job, history: History) -> list[Finding]:
     return input_findings(learnt, recent, job.config)
 
 
-def alarm(job: Job) -> None:
+def alarm(findings: Sequence[Finding]) -> None:
     """Raise an alarm if a check failed.
 
     Raises
@@ -81,19 +85,17 @@ def alarm(job: Job) -> None:
     AlarmError
         It has the checks that failed, the first of them where they are many.
     """
-    found = job.lakehouse.read(tables.MONITORING).where(f"as_of = '{job.as_of}'")
-    rows = found.orderBy("check_name", "name").collect()
-    failed = [row for row in rows if row["passed"] is False]
-    unmade = sum(row["passed"] is None for row in rows)
+    failed = sorted((f for f in findings if f.alarms), key=lambda f: (f.check, f.name))
+    unmade = sum(f.passed is None for f in findings)
     log.info(
         "monitor: of %d checks %d held, %d failed, %d could not be made",
-        len(rows), len(rows) - len(failed) - unmade, len(failed), unmade,
+        len(findings), len(findings) - len(failed) - unmade, len(failed), unmade,
     )  # fmt: skip
     if failed:
-        said = [f"{row['check_name']} {row['name']}: {row['reason']}" for row in failed[:NAMED]]
+        said = [f"{f.check} {f.name}: {f.reason}" for f in failed[:NAMED]]
         more = ["and others, see serving.monitoring"] * (len(failed) > NAMED)
         raise AlarmError(f"monitor: {len(failed)} checks failed: {'; '.join(said + more)}")
 
 
 if __name__ == "__main__":
-    main([("monitor", run)], __doc__, finish=alarm)
+    main([("monitor", run)], __doc__)

@@ -74,3 +74,11 @@ def test_one_task_at_a_time_with_every_secret(dags: dict[str, Dag]) -> None:
         for task in dag.tasks:
             assert task.settings["pool"] == "activityrec"
             assert set(task.settings["env"]) == secrets and task.settings["append_env"]
+
+
+def test_what_would_end_the_same_way_again_is_not_tried_again(dags: dict[str, Dag]) -> None:
+    tasks = [task for job in JOBS.values() for task in job["tasks"]]
+    once = {task["task_key"] for task in tasks if task["max_retries"] == 0}
+    assert once == {"promote", "publish", "monitor"}
+    here = [task for dag in dags.values() for task in dag.tasks]
+    assert {task.task_id for task in here if task.settings["retries"] == 0} == once

@@ -64,7 +64,7 @@ UPKEEP = [
 def submit(task: str, script: str, more: str) -> BashOperator:
     """A task that runs a script; what fails again when it is tried again is not tried again."""
     command = f"./spark-submit.sh jobs/{script} {ARGUMENTS} {more}".rstrip()
-    once = {"retries": 0} if task in ("promote", "publish") else {}
+    once = {"retries": 0} if task in ("promote", "publish", "monitor") else {}
     return BashOperator(task_id=task, bash_command=command, **once)
 
 

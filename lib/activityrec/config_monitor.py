@@ -18,7 +18,7 @@ class MonitorConfig(Section):
     Exposures of the last ``exposure_days`` days count, in ``serving.performance`` too: choose more
     than the longest response window. Checks are about the last ``days`` days. Inputs of the
     ranker are compared with the training examples of the champion, scores with those of the run
-    that was published ``days`` days before, response rates with the ``reference_days`` days
+    that was current ``days`` days before, response rates with the ``reference_days`` days
     before, promised rates with what came.
 
     A check with fewer than ``min_rows`` rows on a side, or of rates with fewer than

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from activityrec.config import Config, MonitorConfig
 from activityrec.evaluation.draws import Bootstrap
@@ -87,6 +88,25 @@ def test_nothing_is_told_of_few_answers(feedback: DataFrame) -> None:
     assert outcome(told) == {"all": None, "fell": None, "stopped": False}
     nothing = rate_findings(some.limit(0), DAY, limits, DRAWS, 6)
     assert outcome(nothing) == {"all": None}
+
+
+def test_no_figure_is_told_of_few_persons_whatever_else_is_lacking(feedback: DataFrame) -> None:
+    """10 rows are too few, and so are 4 answers; neither may be said."""
+    some = feedback.where("activity_type IN ('new', 'rare')")
+    limits = FEW.model_copy(update={"min_rows": 500})
+    told = rate_findings(some, DAY, limits, Bootstrap(0, 0), 21)
+    told.append(calibration_finding(some, DAY, limits, Bootstrap(0, 0), 101))
+    assert [finding.name for finding in told] == ["all", "new", "rare", "all"]
+    for finding, least in zip(told, (21, 21, 21, 101), strict=True):
+        why = f"not checked: fewer than {least} users or answers (privacy.k_anonymity)"
+        figures = (finding.value, finding.rows_before, finding.rows_after)
+        assert (finding.reason, figures) == (why, (None, None, None))
+
+
+def test_an_activity_type_that_is_called_all_counts_once(feedback: DataFrame) -> None:
+    named = feedback.where("activity_type = 'steady'").withColumn("activity_type", F.lit("all"))
+    (found,) = rate_findings(named, DAY, FEW, Bootstrap(0, 0), 1)
+    assert (found.name, found.rows_before, found.rows_after) == ("all", 100, 100)
 
 
 @pytest.mark.parametrize(
@@ -174,11 +194,19 @@ def test_drift_of_scores_is_that_from_the_run_published_a_week_before(spark: Spa
     held = drift(date(2024, 5, 30))
     assert {finding.passed for finding in held} == {True}
     assert "from run old to same" in held[0].reason
+    # A run that was taken back an hour later was not current when that day ended.
+    noon = datetime(2024, 5, 24, 12)
+    taken_back = spark.createDataFrame(
+        [("later", date(2024, 5, 24), noon + timedelta(hours=1)),
+         ("old", date(2024, 5, 17), noon + timedelta(hours=2))],
+        publications.schema,
+    )  # fmt: skip
+    assert "from run old to moved" in drift(DAY, made=publications.union(taken_back))[0].reason
     # Lists that have expired cannot be compared; then it is the run before.
     gone = drift(DAY, lists.where("run_id != 'same'"))
     assert "from run old to moved" in gone[0].reason
     first_days = drift(date(2024, 5, 23))
     assert {finding.passed for finding in first_days} == {None}
-    assert "2024-05-10 or before" in first_days[0].reason
+    assert "on 2024-05-10 or before" in first_days[0].reason
     nothing = drift(DAY, made=publications.limit(0))[0]
     assert (nothing.passed, nothing.reason) == (None, "not checked: no run is published")

@@ -11,6 +11,7 @@ from activityrec import tables
 from activityrec.config import Config
 from activityrec.errors import ConfigError, StateError
 from activityrec.lakehouse import Lakehouse
+from activityrec.serving import thrift_server
 from activityrec.serving.publication import commit, latest_publication
 from activityrec.serving.thrift_server import register, start
 from serve import port_of
@@ -51,6 +52,22 @@ def test_tables_and_views_that_come_later_are_added(lakehouse: Lakehouse) -> Non
     comments = {row["col_name"]: row["comment"] for row in
                 spark.sql("DESCRIBE serving.current_recommendations").collect()}  # fmt: skip
     assert comments["rank"] == "place in the user's list, from 1"
+
+
+def test_views_come_after_storage_failed_between_tables_and_views(
+    lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError("storage does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(thrift_server, "view_queries", fails)
+        with pytest.raises(OSError, match="does not answer"):
+            register(lakehouse)
+    assert lakehouse.spark.catalog.tableExists("serving.recommendations")
+    added = register(lakehouse)
+    assert "current_recommendations" in added and "serving.recommendations" not in added
+    assert register(lakehouse) == []
 
 
 def test_a_lakehouse_in_a_catalog_is_left_to_it(spark: SparkSession) -> None:

@@ -34,10 +34,11 @@ def rate_findings(
         Nothing is told of fewer users or answers than this.
     """
     side = _side(as_of, limits)
-    names = F.explode(F.array_compact(F.array(F.lit(EVERY), "activity_type"))).alias("name")
+    # A type of that name is not told apart; it must not count twice.
+    parts_of = F.array_distinct(F.array_compact(F.array(F.lit(EVERY), "activity_type")))
     parts = (
         feedback.where("closed")
-        .select("user_id", "label", side.alias("model"), names)
+        .select("user_id", "label", side.alias("model"), F.explode(parts_of).alias("name"))
         .where("model IS NOT NULL")
         .persist()
     )
@@ -82,7 +83,9 @@ def _rate(name: str, both: list[Any], gap: Any, limits: MonitorConfig, least: in
     before, after = both
     sizes = (before["rows"], after["rows"])
     bound = limits.max_rate_change
-    if why := _too_few(both, limits, before["responses"], "responses before", least):
+    if why := _too_personal(both, least):
+        return not_made({RATE: bound}, why, name)[0]
+    if why := _too_few(both, limits, before["responses"], "responses before"):
         return not_made({RATE: bound}, why, name, sizes)[0]
     rates = [side["responses"] / side["rows"] for side in both]
     value = rates[1] / rates[0]
@@ -123,9 +126,9 @@ def calibration_finding(
     found = summarised(ratio_draws(parts, ratio, bootstrap)).first()
     parts.unpersist()
     bound, size = limits.max_calibration, count["rows"]
-    words = "promised responses"
-    if why := _too_few([count], limits, count["promised"], words, least):
-        return not_made({CALIBRATION: bound}, why, sizes=None)[0]
+    why = _too_personal([count], least)
+    if why or (why := _too_few([count], limits, count["promised"], "promised responses")):
+        return not_made({CALIBRATION: bound}, why)[0]
     said = f"{count['promised']:.1f} responses promised to {size:,} exposures"
     if found is None or found["value"] is None:
         reason = f"{said}, none came"
@@ -141,18 +144,21 @@ def calibration_finding(
     return Finding(CALIBRATION, EVERY, value, bound, inside or chance, reason, None, size)
 
 
-def _too_few(
-    sides: list[Any], limits: MonitorConfig, expected: float, words: str, least: int
-) -> str | None:
-    """Why nothing can be said of so few; None: there are enough."""
+def _too_personal(sides: list[Any], least: int) -> str | None:
+    """Why no figure of these may be told, without any; None: they may be."""
+    figures = [side[name] for side in sides for name in ("users", "responses")]
+    if any(0 < figure < least for figure in figures):
+        return f"fewer than {least:,} users or answers (privacy.k_anonymity)"
+    return None
+
+
+def _too_few(sides: list[Any], limits: MonitorConfig, expected: float, words: str) -> str | None:
+    """Why nothing can be said of so few, with their figures; None: there are enough."""
     fewest = min(side["rows"] for side in sides)
     if fewest < limits.min_rows:
         return f"{fewest:,} closed exposures, needs {limits.min_rows:,}"
     if expected < limits.min_responses:
         return f"{expected:g} {words}, needs {limits.min_responses:,}"
-    figures = [side[name] for side in sides for name in ("users", "responses")]
-    if any(0 < figure < least for figure in figures):
-        return f"fewer than {least:,} users or answers (privacy.k_anonymity)"
     return None
 
 

@@ -127,8 +127,8 @@ def score_bounds(limits: MonitorConfig) -> dict[str, float]:
 def score_findings(published: Published, as_of: date, limits: MonitorConfig) -> list[Finding]:
     """Drift of the scores of lists, from an earlier published run to the one published last.
 
-    Of runs of ``as_of`` and before; the earlier one is the last that stands at least
-    ``limits.days`` days before and whose lists are still there.
+    Of runs of ``as_of`` and before; the earlier one is that which was current at the end of the
+    day ``limits.days`` before, or else the last before it whose lists are still there.
     """
     bounds = score_bounds(limits)
     known = published.publications.where(F.col("as_of") <= F.lit(as_of))
@@ -138,12 +138,13 @@ def score_findings(published: Published, as_of: date, limits: MonitorConfig) -> 
     if current is None:
         return not_made(bounds, "no run is published")
     day = current["as_of"] - timedelta(days=limits.days)
-    earlier = there.where(F.col("as_of") <= F.lit(day))
-    other = earlier.orderBy(F.desc("as_of"), F.desc("published_ts")).first()
+    end = F.lit(day + timedelta(days=1)).cast("timestamp")
+    earlier = there.where(F.col("published_ts") < end)
+    other = earlier.orderBy(F.desc("published_ts")).first()
     if other is None:
         return not_made(
             bounds,
-            f"of no run published as of {day} or before the lists are there (publish.keep_runs)",
+            f"of no run published on {day} or before the lists are there (publish.keep_runs)",
         )
     new, old = (_lists_of(published, run) for run in (current, other))
     sizes = (old.count(), new.count())

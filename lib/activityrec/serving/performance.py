@@ -10,7 +10,7 @@ from activityrec.evaluation.slices import WHOLE
 from activityrec.serving.anonymity import large_counts
 
 KEYS = ("slice", "slice_value", "attribution")
-COUNTS = ("exposures", "users", "closed", "responses")
+COUNTS = ("exposures", "users", "open", "closed", "responses")
 """Those that tell of persons where they are few."""
 
 BANDS = (0.5, 0.2, 0.1, 0.05, 0.01, 0.0)

@@ -46,13 +46,12 @@ def register(lakehouse: Lakehouse) -> list[str]:
             place = quoted(f"{lakehouse.root}/{table.schema}/{table.name}")
             spark.sql(f"CREATE TABLE {table.full_name} USING delta LOCATION {place}")
             added.append(table.full_name)
-    if added:
+    # Also where no table is new: storage may have failed between tables and views.
+    queries = view_queries(lakehouse, lambda table: table.full_name)
+    for name in [n for n in queries if not spark.catalog.tableExists(f"{SCHEMA}.{n}")]:
         _make_schema(lakehouse, SCHEMA)
-        queries = view_queries(lakehouse, lambda table: table.full_name)
-        new = [name for name in queries if not spark.catalog.tableExists(f"{SCHEMA}.{name}")]
-        for name in new:
-            spark.sql(f"CREATE VIEW {SCHEMA}.{name} AS {queries[name]}")
-        added += new
+        spark.sql(f"CREATE VIEW {SCHEMA}.{name} AS {queries[name]}")
+        added.append(name)
     return added
 
 

@@ -15,7 +15,8 @@ _VALID = (
     " - INTERVAL '0.000001' SECOND, TIMESTAMP '9999-12-31 00:00:00') AS valid_until "
     "FROM {publications}"
 )
-_LAST = "SELECT * FROM {{{name}}} WHERE as_of = (SELECT max(as_of) FROM {{{name}}})"
+# By the last day of the monitor, which may have no exposures and so no row of performance.
+_LAST = "SELECT * FROM {{{name}}} WHERE as_of = (SELECT max(as_of) FROM {{monitoring}})"
 
 
 def _published(name: str) -> str:
