@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-4.0 test-4.0 demo movielens obd docs check test slow wheel clean
+.PHONY: help setup setup-4.0 test-4.0 demo movielens obd docs check test slow cluster wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ check: setup  ## linter, formatter (changes nothing), type checker
 	.venv/bin/mypy
 
 test: setup check  ## check, then all tests but the slow ones
-	.venv/bin/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	.venv/bin/python -m pytest -n 2 --dist loadgroup -m "not slow and not cluster"
 
 slow: setup  ## the slow tests: processes that are killed, a database, erasure with every feature on
 	.venv/bin/python -m pytest -m slow
@@ -39,7 +39,10 @@ setup-4.0:  ## .venv-4.0 and .jars-4.0: Spark 4.0 and its Delta Lake, as Databri
 	@FOR_SPARK=4.0 tools/fetch_jars.sh
 
 test-4.0: setup-4.0  ## all tests but the slow ones, on Spark 4.0
-	FOR_SPARK=4.0 .venv-4.0/bin/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	FOR_SPARK=4.0 .venv-4.0/bin/python -m pytest -n 2 --dist loadgroup -m "not slow and not cluster"
+
+cluster: setup  ## the pipeline on a master and two workers, which are killed in every stage; some 20 minutes
+	.venv/bin/python -m pytest -m cluster
 
 wheel: setup  ## the library as a wheel, in .build/dist
 	rm -rf .build/wheel .build/dist

@@ -17,7 +17,7 @@ from activityrec.lakehouse import Lakehouse
 from tests.cluster.standalone import Cluster, Run, standalone_cluster
 from tests.planted import AS_OF
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 STAGES = [name for name, _ in pipeline.STAGES]
 
 
