@@ -17,7 +17,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 def count(text: str) -> int:
     """A number such as 1000000 or 1e6."""
     number = float(text)
-    if number < 1 or number != int(number):
+    if not (1 <= number < 1e18 and number == int(number)):
         raise argparse.ArgumentTypeError(f"{text}: not a whole number above 0")
     return int(number)
 

@@ -1,5 +1,6 @@
 """The plan's formulas beside real arrays, real rows and the kernel's real peak."""
 
+import argparse
 import pickle
 import tracemalloc
 from dataclasses import replace
@@ -182,3 +183,13 @@ def test_the_script_prints_every_need_with_its_arithmetic(
     monkeypatch.setattr("sys.argv", ["plan", "--config", str(planted / "none.yaml"), *given])
     with pytest.raises(SystemExit, match="cannot read the configuration"):
         script.main()
+
+
+@pytest.mark.parametrize("text", ["inf", "nan", "0", "1.5", "-3", "1e30"])
+def test_a_count_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises((argparse.ArgumentTypeError, ValueError)):
+        script.count(text)
+
+
+def test_a_count_may_be_written_with_a_power_of_ten() -> None:
+    assert script.count("1e8") == 100_000_000

@@ -83,7 +83,8 @@ def _ingest(counts: Counts) -> Iterator[Need]:
     row = row_bytes(["BIGINT", "BIGINT"], 0)
     yield Need("ingest", "shuffle", "hashes of the keys of events, the first load",
                counts.events * row,
-               f"{counts.events:,} x {row}; measured on 2 cores: {seconds:,.0f} s")  # fmt: skip
+               f"{counts.events:,} x {row}; at the rate of benchmarks/ingest.py on 2 cores: "
+               f"{seconds:,.0f} s")  # fmt: skip
 
 
 def _features(config: Config, counts: Counts) -> Iterator[Need]:
@@ -93,7 +94,8 @@ def _features(config: Config, counts: Counts) -> Iterator[Need]:
     yield Need("features", "shuffle", "user_daily, the first run (at most one row an event)",
                counts.events * row, f"{counts.events:,} x {row}")  # fmt: skip
     wide = _features_row(config, counts)
-    yield Need("features", "table", "user_features of one day", counts.users * wide,
+    yield Need("features", "table", "user_features of a day; the first run makes every day that "
+               "has exposures, of the users shown something", counts.users * wide,
                f"{counts.users:,} x {wide}")  # fmt: skip
 
 
