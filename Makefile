@@ -29,7 +29,7 @@ check: setup  ## linter, formatter (changes nothing), type checker
 	.venv/bin/mypy
 
 test: setup check  ## check, then all tests but the slow ones
-	.venv/bin/python -m pytest -n 2 --dist loadgroup -m "not slow and not cluster"
+	.venv/bin/python -m pytest -n 2 --dist loadscope -m "not slow and not cluster"
 
 slow: setup  ## the slow tests: processes that are killed, a database, erasure with every feature on
 	.venv/bin/python -m pytest -m slow
@@ -39,7 +39,7 @@ setup-4.0:  ## .venv-4.0 and .jars-4.0: Spark 4.0 and its Delta Lake, as Databri
 	@FOR_SPARK=4.0 tools/fetch_jars.sh
 
 test-4.0: setup-4.0  ## all tests but the slow ones, on Spark 4.0
-	FOR_SPARK=4.0 .venv-4.0/bin/python -m pytest -n 2 --dist loadgroup -m "not slow and not cluster"
+	FOR_SPARK=4.0 .venv-4.0/bin/python -m pytest -n 2 --dist loadscope -m "not slow and not cluster"
 
 cluster: setup  ## the pipeline on a master and two workers, which are killed in every stage; some 20 minutes
 	.venv/bin/python -m pytest -m cluster

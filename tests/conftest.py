@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyspark
 import pytest
@@ -70,9 +71,15 @@ def planted_run(spark: SparkSession, planted_config: Config) -> Job:
     return job
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes (pytest -n) one runs the planted pipeline and all that looks at it; else
-    a file stays together, for the sake of what its tests share."""
-    for item in items:
-        planted = "planted_run" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("planted" if planted else str(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several processes (pytest -n) one runs the planted pipeline and all files that look at it;
+    each other file stays together, for the sake of what its tests share."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::", 1)[0]
+            return "planted" if "planted_run" in (ROOT / path).read_text() else path
+
+    return Files(config, log)
