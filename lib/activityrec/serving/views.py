@@ -16,11 +16,7 @@ _VALID = (
     "FROM {publications}"
 )
 # By the last day of the monitor, which may have no exposures and so no row of performance.
-# A subquery that gives a DATE ends in a ClassCastException in Spark 4.2's Thrift Server.
-_LAST = (
-    "SELECT * FROM {{{name}}} LEFT SEMI JOIN (SELECT max(as_of) AS last_day FROM {{monitoring}}) "
-    "ON as_of = last_day"
-)
+_LAST = "SELECT * FROM {{{name}}} WHERE as_of = (SELECT max(as_of) FROM {{monitoring}})"
 
 
 def _published(name: str) -> str:
