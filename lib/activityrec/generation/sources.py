@@ -125,7 +125,8 @@ def configuration(world: World) -> dict[str, Any]:
             "affinity_types": ["purchase", "view"],
         },
         "retrieval": {"refit_days": 60, "methods": {"als": 1.0, "history": 1.0}},
-        # The log shows what is live alone: lists with more could not be valued from it.
-        "recommend": {"planning_days": 0},
+        # Campaigns come and go within the horizon, so that lists of its first day have much that
+        # the log does not show later: they cannot be valued from it, and the truth is known anyway.
+        "promote": {"min_effective_rows": 0},
         "evaluate": {"horizon_days": world.days // 6},
     }
