@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     each other file stays together, for the sake of what its tests share."""
     from xdist.scheduler import LoadScopeScheduling
 
+    @cache
+    def group(path: str) -> str:
+        return "planted" if "planted_run" in (ROOT / path).read_text() else path
+
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            path = nodeid.split("::", 1)[0]
-            return "planted" if "planted_run" in (ROOT / path).read_text() else path
+            return group(nodeid.split("::", 1)[0])
 
     return Files(config, log)

@@ -156,17 +156,7 @@ def main(
     set_up_logging()
     try:
         config = load_config(arguments.config, arguments.catalog)
-        as_of = parse_as_of(arguments.as_of)
-        job = open_job(get_spark(config.name), config, as_of, arguments.run_id)
-        given = vars(arguments)
-        set_flags = frozenset(flag for flag in flags or {} if given[flag.replace("-", "_")])
-        job = replace(job, options=given, flags=set_flags)
-        if attempt is not None and arguments.run_id is None:
-            # Its own look at the lakehouse: what the job reads is pinned under the lock.
-            look = replace(job, lakehouse=Lakehouse(job.spark, config))
-            job = replace(job, run_id=attempt(look))
-        if set_flags & HELD_OUT.keys():
-            job = held_out(job)
+        job = _asked_for(arguments, config, flags or {}, attempt)
         if stages:  # without any it only reads, and a pipeline may be at work meanwhile
             run_stages(job, stages, resume="resume" in job.flags)
         if finish is not None:
@@ -178,6 +168,21 @@ def main(
         log.debug("Its own words:", exc_info=True)
         log.error("%s: %s", arguments.config, one_line(error))
         sys.exit(1)
+
+
+def _asked_for(
+    arguments: argparse.Namespace, config: Config, flags: Mapping[str, str], attempt: Attempt | None
+) -> Job:
+    """The job that a command line means."""
+    given, as_of = vars(arguments), parse_as_of(arguments.as_of)
+    job = open_job(get_spark(config.name), config, as_of, arguments.run_id)
+    set_flags = frozenset(flag for flag in flags if given[flag.replace("-", "_")])
+    job = replace(job, options=given, flags=set_flags)
+    if attempt is not None and arguments.run_id is None:
+        # Its own look at the lakehouse: what the job reads is pinned under the lock.
+        look = replace(job, lakehouse=Lakehouse(job.spark, config))
+        job = replace(job, run_id=attempt(look))
+    return held_out(job) if set_flags & HELD_OUT.keys() else job
 
 
 def argument_parser(

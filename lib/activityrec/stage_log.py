@@ -1,6 +1,5 @@
 """The log of stages, ``serving.stages``, and where a run that broke off goes on."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timezone
@@ -10,6 +9,7 @@ from pyspark.sql import functions as F
 from activityrec import tables
 from activityrec.config import Config
 from activityrec.errors import StateError
+from activityrec.fingerprint import fingerprint
 from activityrec.lakehouse import Lakehouse
 
 log = logging.getLogger("activityrec")
@@ -21,7 +21,7 @@ class StageLog:
     def __init__(self, lakehouse: Lakehouse, config: Config, run_id: str, as_of: date) -> None:
         self.lakehouse, self.run_id, self.as_of = lakehouse, run_id, as_of
         self.private = config.privacy is not None
-        self.configuration = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]
+        self.configuration = fingerprint(config.model_dump_json())
 
     def begun(self, stage: str) -> None:
         """A run that starts with this stage: what was done before counts no more."""

@@ -6,7 +6,6 @@ snapshots stay as they are. Profiles and products have no time: a snapshot keeps
 known when it was computed.
 """
 
-import hashlib
 import json
 import logging
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pyspark.sql import functions as F
 from activityrec import tables
 from activityrec.config import Config
 from activityrec.days import among, within
+from activityrec.fingerprint import fingerprint
 from activityrec.lakehouse import Lakehouse
 from activityrec.tables import Table
 
@@ -159,7 +159,7 @@ def settings(config: Config) -> str:
         "sampled": [config.ranker.negatives, config.ranker.seed] * config.samples_exposures,
     }
     text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+    return fingerprint(text)
 
 
 def _last(lakehouse: Lakehouse) -> dict[str, Row]:

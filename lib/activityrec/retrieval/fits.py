@@ -1,6 +1,5 @@
 """The days at which retrievers are fitted, and how fits are told apart."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -8,12 +7,13 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from activityrec.config import Config
+from activityrec.fingerprint import fingerprint
 
 
 def settings_of(config: Config) -> str:
     """A hash of what a fit depends on beside the data and the day."""
     text = config.retrieval.model_dump_json() + config.interactions.model_dump_json()
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return fingerprint(text)
 
 
 def fit_dates(as_of: date, first_exposure: date | None, refit_days: int) -> list[date]:

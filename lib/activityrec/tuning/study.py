@@ -1,6 +1,5 @@
 """The study: what Optuna keeps of a search. With ``trials``, what knows Optuna."""
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from activityrec.config import Config, RangeConfig
 from activityrec.config_tune import Values
 from activityrec.errors import ConfigError
+from activityrec.fingerprint import fingerprint
 from activityrec.tuning.windows import Window
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def study_name(
         [getattr(config, name).model_dump(mode="json") for name in sections],
     ]
     text = json.dumps(what, sort_keys=True)
-    return f"{config.name}-{as_of:%Y%m%d}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    return f"{config.name}-{as_of:%Y%m%d}-{fingerprint(text)[:10]}"
 
 
 def open_study(config: Config, name: str) -> "Study":
