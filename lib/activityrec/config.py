@@ -142,7 +142,9 @@ class FeaturesConfig(Section):
     """What the snapshots hold.
 
     ``event_types`` become columns of ``user_features``; those of ``affinity_types`` are crossed
-    with what activities cover; ``purchase_type`` is the one that money is spent by.
+    with what activities cover; ``purchase_type`` is the one that money is spent by. Rates of
+    response are smoothed by as many exposures as the priors say: a user's and a type's towards
+    the rate of all, an activity's towards that of its type.
     """
 
     event_types: list[Name] = Field(min_length=1)
@@ -153,6 +155,7 @@ class FeaturesConfig(Section):
     age_bands: list[Annotated[int, Field(ge=0)]] = [18, 25, 35, 45, 55, 65]
     user_rate_prior: Annotated[float, Field(gt=0)] = 3.0
     type_rate_prior: Annotated[float, Field(gt=0)] = 20.0
+    activity_rate_prior: Annotated[float, Field(gt=0)] = 20.0
 
 
 class EvaluateConfig(Section):

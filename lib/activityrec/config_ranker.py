@@ -28,9 +28,9 @@ class RankerConfig(Section):
     ``min_history_days`` of the log, and those more than ``train_days`` before ``as_of``, are left
     out. ``inputs`` are Spark SQL expressions over the columns of
     ``training_examples``, by name; without them :func:`activityrec.ranking.inputs.default_inputs`
-    gives some, and all columns of declared ``attributes`` are one-hot encoded. ``categorical``
-    are further columns that are one-hot encoded. ``groups`` names inputs, or one-hot columns, that
-    reasons are told by together; the others are grouped by
+    gives some, and all columns of declared ``attributes`` are one-hot encoded. ``more_inputs``
+    come beside either, ``categorical`` are further columns that are one-hot encoded. ``groups``
+    names inputs, or one-hot columns, that reasons are told by together; the others are grouped by
     :func:`activityrec.ranking.groups.input_groups`.
 
     ``calibration``: ``isotonic`` corrects the probabilities by an increasing function that is
@@ -52,6 +52,7 @@ class RankerConfig(Section):
     train_days: Days | None = None
     min_history_days: Annotated[int, Field(ge=0)] = 30
     inputs: dict[Name, str] = {}
+    more_inputs: dict[Name, str] = {}
     categorical: list[Name] = []
     groups: dict[Name, list[Name]] = {}
     calibration: Literal["auto", "isotonic", "none"] = "auto"

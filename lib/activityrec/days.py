@@ -1,7 +1,10 @@
-"""Days as SQL conditions that Delta can skip files by."""
+"""Days in SQL: conditions that Delta can skip files by, and the day of an instant."""
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 
 
 def spans(days: Iterable[date], around: int = 0) -> list[tuple[date, date]]:
@@ -35,3 +38,8 @@ def among(column: str, days: Iterable[date]) -> str:
     """SQL condition: the column of type DATE is one of the days; false for none."""
     names = ", ".join(f"DATE'{day}'" for day in sorted(days))
     return f"{column} IN ({names})" if names else "false"
+
+
+def first_day_from(instant: str) -> Column:
+    """DATE of the first day that does not begin before a TIMESTAMP column."""
+    return F.date_add(F.to_date(F.col(instant) - F.expr("INTERVAL 1 MICROSECOND")), 1)

@@ -72,9 +72,11 @@ def found(spark: SparkSession, planted_config: Config) -> dict[str, Row]:
         "activity_id STRING, events BIGINT, quantity DOUBLE, priced_amount DOUBLE",
     )
     exposed = [
-        # Two types have closed exposures: 3 of 10 gifts answered, 1 of 30 deals.
+        # Two types have closed exposures: with those below 7 of 15 gifts answered, 1 of 30 deals.
         *[(f"u{n}", "old", "gift", may(1), may(10), may(2) if n < 3 else None) for n in range(10)],
         *[(f"u{n}", "older", "deal", may(1), may(9), may(2) if n < 1 else None) for n in range(30)],
+        # Of the live one some windows have closed: 4 of 5 answered.
+        *[(f"v{n}", "live", "gift", may(1), may(8), may(2) if n < 4 else None) for n in range(5)],
         # Open at DAY, answered as they are.
         *[(f"u{n}", "live", "gift", may(1), may(11), may(2)) for n in range(5)],
         ("u", "sent early", "gift", datetime(2024, 5, 10, 15), may(25), None),
@@ -126,11 +128,20 @@ def test_responders_are_users_before_the_snapshot(found: dict) -> None:
 
 
 def test_the_rate_of_a_type_is_smoothed_and_a_new_type_has_that_of_all(found: dict) -> None:
-    overall = 4 / 40
-    assert found["live"]["type_exposures"] == 10
-    assert found["live"]["type_response_rate"] == pytest.approx((3 + PRIOR * overall) / 30)
+    overall = 8 / 45
+    assert found["live"]["type_exposures"] == 15
+    assert found["live"]["type_response_rate"] == pytest.approx((7 + PRIOR * overall) / 35)
     assert found["planned"]["type_exposures"] == 0
     assert found["planned"]["type_response_rate"] == pytest.approx(overall)
+
+
+def test_the_rate_of_an_activity_is_smoothed_towards_that_of_its_type(found: dict) -> None:
+    of_type = {name: row["type_response_rate"] for name, row in found.items()}
+    assert found["live"]["activity_exposures"] == 5
+    wanted = (4 + PRIOR * of_type["live"]) / (5 + PRIOR)
+    assert found["live"]["activity_response_rate"] == pytest.approx(wanted)
+    assert found["endless"]["activity_exposures"] == 0
+    assert found["endless"]["activity_response_rate"] == pytest.approx(of_type["endless"])
 
 
 def test_attributes_are_labelled_among_all_activities(found: dict) -> None:

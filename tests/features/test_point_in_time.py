@@ -34,8 +34,8 @@ class ByHand:
     def before(self, rows: list[dict], day: date) -> list[dict]:
         return [row for row in rows if _day(row["at"]) < day]
 
-    def outcomes(self, day: date) -> list[tuple[str, str, bool, bool]]:
-        """(user, kind, answered, closed) of the exposures before a day, as known then."""
+    def outcomes(self, day: date) -> list[tuple[str, str, bool, bool, str]]:
+        """(user, kind, answered, closed, activity) of the exposures before a day, as known then."""
         known = self.before(self.answers, day)
         answered = {(row["user"], row["activity"]) for row in known}
         return [
@@ -44,6 +44,7 @@ class ByHand:
                 self.activities[row["activity"]]["kind"],
                 (row["user"], row["activity"]) in answered,
                 _day(self.activities[row["activity"]]["to"]) <= day,
+                row["activity"],
             )
             for row in self.before(self.sent, day)
         ]
@@ -70,17 +71,22 @@ class ByHand:
         base = sum(row[2] for row in closed) / len(closed) if closed else None
         own = [row for row in mine if row[3]]
 
-        def smoothed(rows: list, prior: float) -> float | None:
-            if base is None:
-                return None
-            return (sum(row[2] for row in rows) + prior * base) / (len(rows) + prior)
+        itself = [row for row in closed if row[4] == activity]
 
+        def smoothed(rows: list, prior: float, above: float | None = base) -> float | None:
+            if above is None:
+                return None
+            return (sum(row[2] for row in rows) + prior * above) / (len(rows) + prior)
+
+        of_kind = smoothed(kind, 20.0)
         return {
             "shown": len(mine),
             "answered": sum(row[2] for row in mine),
             "response_rate": smoothed(own, 3.0),
             "type_exposures": len(kind),
-            "type_response_rate": smoothed(kind, 20.0),
+            "type_response_rate": of_kind,
+            "activity_exposures": len(itself),
+            "activity_response_rate": smoothed(itself, 20.0, of_kind),
         }
 
     def affinity(self, mine: list[dict], activity: str, day: date) -> dict[str, float | None]:

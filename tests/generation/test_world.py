@@ -86,6 +86,23 @@ def test_the_policy_chose_with_the_propensities_that_it_logged(
     assert 0 < bots < 0.02 * WORLD.users
 
 
+def test_a_lower_price_leaves_a_coupon_and_the_sensitive_have_more_of_them(
+    people: DataFrame,
+) -> None:
+    rows = events(people, WORLD).join(people.select("user_id", "sensitivity"), on="user_id")
+    keys = ["user_id", "event_ts", "product_id", F.regexp_replace("event_id", "^.", "").alias("n")]
+    bought = rows.where("event_type = 'purchase'").select(*keys, "amount", "sensitivity")
+    saved = rows.where("event_type = 'coupon'").select(*keys, F.col("amount").alias("saved"))
+    both = bought.join(saved, on=["user_id", "event_ts", "product_id", "n"], how="left")
+    assert rows.select("event_id").distinct().count() == rows.count()
+    assert saved.count() == both.where("saved IS NOT NULL").count()
+    assert both.where("abs(saved / amount - 0.25) > 0.02 AND amount > 1").isEmpty()
+    share = F.avg(F.col("saved").isNotNull().cast("int"))
+    by_side = both.groupBy(F.signum("sensitivity").alias("side")).agg(share.alias("share"))
+    shares = {row["side"]: row["share"] for row in by_side.collect()}
+    assert shares[-1.0] < 0.4 < 0.6 < shares[1.0]
+
+
 def test_what_is_shown_is_live_and_answers_come_within_a_day_while_it_is(
     spark: SparkSession, shown: DataFrame
 ) -> None:

@@ -1,15 +1,16 @@
 """``features.activity_features``: activities at a snapshot."""
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.config import AttributesConfig, Config
+from activityrec.config import AttributesConfig, Config, FeaturesConfig
 from activityrec.features.attributes import (
     attribute_values,
     declared_columns,
     product_values,
     with_labels,
 )
+from activityrec.features.outcomes import closed_by
 from activityrec.ingest.horizon import is_live
 
 KEY = ["snapshot_date", "activity_id"]
@@ -50,22 +51,14 @@ def activity_features(
         F.count_distinct("offer_id").alias("offers"),
     )
     prices = _price_level(known, activity_products, daily, config.features.purchase_type)
-    closed, overall = _closed_exposures(snapshots, outcomes)
-    prior = config.features.type_rate_prior
-    # Smoothed as in users.response_history; a type without history has the rate of all types.
-    rate = (F.col("_answered") + prior * F.col("_overall")) / (F.col("type_exposures") + prior)
-    counts = ["eligible_products", "offers", "type_exposures", "_answered", "responders"]
     responders = _responders(known, daily, config.response.event_types)
     rows = (
         known.join(F.broadcast(size), on="activity_id", how="left")
         .join(prices, on=KEY, how="left")
-        .join(F.broadcast(closed), on=["snapshot_date", "activity_type"], how="left")
-        .join(F.broadcast(overall), on="snapshot_date", how="left")
         .join(responders, on=KEY, how="left")
-        .fillna(0, subset=counts)
-        .withColumn("type_response_rate", rate)
-        .drop("_answered", "_overall")
+        .fillna(0, subset=["eligible_products", "offers", "responders"])
     )
+    rows = _with_rates(rows, snapshots, outcomes, config.features)
     if not (config.attributes.activities or config.attributes.products):
         return rows
     labels = attribute_labels(activities, activity_products, products, config.attributes)
@@ -138,19 +131,36 @@ def _price_level(
     )
 
 
-def _closed_exposures(snapshots: DataFrame, outcomes: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """The exposures that had closed by each snapshot: by type, and the answered share of all."""
-    closed = outcomes.join(
-        F.broadcast(snapshots), on=F.col("closes_ts") <= F.col("snapshot_date"), how="inner"
-    )
-    answered = F.sum(F.col("response_ts").isNotNull().cast("double"))
-    by_type = closed.groupBy("snapshot_date", "activity_type").agg(
-        F.count("*").alias("type_exposures"), answered.alias("_answered")
-    )
-    overall = by_type.groupBy("snapshot_date").agg(
-        (F.sum("_answered") / F.sum("type_exposures")).alias("_overall")
-    )
-    return by_type, overall
+def _with_rates(
+    rows: DataFrame, snapshots: DataFrame, outcomes: DataFrame, features: FeaturesConfig
+) -> DataFrame:
+    """``rows`` with the past response of their type and of themselves.
+
+    Each is smoothed towards the next above it, as in
+    :func:`activityrec.features.users.response_history`: an activity without history has the rate
+    of its type, a type without history that of all.
+    """
+    # Few rows, which are read three times.
+    closed = closed_by(snapshots, outcomes, "activity_type", "activity_id").persist()
+    keys = {"all": [], "type": ["activity_type"], "activity": ["activity_id"]}
+    for level, columns in keys.items():
+        counted = closed.groupBy("snapshot_date", *columns).agg(
+            *[F.sum(name).alias(f"{level}_{name}") for name in ("exposures", "answered")]
+        )
+        rows = rows.join(counted, on=["snapshot_date", *columns], how="left")
+        rows = rows.fillna(0, subset=[f"{level}_exposures", f"{level}_answered"])
+
+    def rate(level: str, prior: float, above: Column) -> Column:
+        answered, exposures = F.col(f"{level}_answered"), F.col(f"{level}_exposures")
+        return (answered + prior * above) / (exposures + prior)
+
+    # NULL where nothing has closed yet.
+    of_all = F.try_divide("all_answered", "all_exposures")
+    of_type = rate("type", features.type_rate_prior, of_all)
+    of_activity = rate("activity", features.activity_rate_prior, F.col("type_response_rate"))
+    rows = rows.withColumn("type_response_rate", of_type)
+    rows = rows.withColumn("activity_response_rate", of_activity)
+    return rows.drop("all_exposures", *[f"{level}_answered" for level in keys])
 
 
 def _responders(known: DataFrame, daily: DataFrame, response_types: list[str]) -> DataFrame:

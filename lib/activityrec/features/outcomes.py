@@ -4,6 +4,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import ResponseConfig
+from activityrec.days import first_day_from
 from activityrec.errors import ContractError
 
 
@@ -63,3 +64,22 @@ def responses_of(events: DataFrame, response: ResponseConfig) -> DataFrame:
     return events.where(
         F.col("event_type").isin(response.event_types) & F.col("activity_id").isNotNull()
     ).select("user_id", "activity_id", "event_ts")
+
+
+def closed_by(snapshots: DataFrame, outcomes: DataFrame, *keys: str) -> DataFrame:
+    """How many exposures had closed by each snapshot, and how many of these were answered.
+
+    Returns
+    -------
+    DataFrame
+        snapshot_date, ``keys`` (columns of ``outcomes``), exposures, answered (both BIGINT); no
+        row where nothing had closed. Exposures are folded by day before they meet snapshots.
+    """
+    answered = F.count_if(F.col("response_ts").isNotNull())
+    by_day = outcomes.groupBy(first_day_from("closes_ts").alias("_day"), *keys).agg(
+        F.count("*").alias("exposures"), answered.alias("answered")
+    )
+    known = by_day.join(F.broadcast(snapshots), on=F.col("_day") <= F.col("snapshot_date"))
+    return known.groupBy("snapshot_date", *keys).agg(
+        F.sum("exposures").alias("exposures"), F.sum("answered").alias("answered")
+    )

@@ -14,6 +14,7 @@ from activityrec.features.attributes import (
     with_labels,
 )
 from activityrec.features.history import days_before
+from activityrec.features.outcomes import closed_by
 
 KEY = ["snapshot_date", "user_id"]
 
@@ -113,12 +114,8 @@ def response_history(population: DataFrame, outcomes: DataFrame, prior: float) -
     closed for anyone.
     """
     known = outcomes.select("user_id", "exposure_ts", "closes_ts", "response_ts")
-    snapshots = F.broadcast(population.select("snapshot_date").distinct())
-    base = (
-        known.join(snapshots, on=F.col("closes_ts") <= F.col("snapshot_date"), how="inner")
-        .groupBy("snapshot_date")
-        .agg(F.avg(F.col("response_ts").isNotNull().cast("double")).alias("_base"))
-    )
+    closed = closed_by(population.select("snapshot_date").distinct(), outcomes)
+    base = closed.select("snapshot_date", (F.col("answered") / F.col("exposures")).alias("_base"))
     own = (
         population.join(known, on="user_id", how="inner")
         .where(F.col("exposure_ts") < F.col("snapshot_date"))

@@ -34,7 +34,8 @@ def events(users: DataFrame, world: World) -> DataFrame:
     """The source of what users do with products; of it more in season.
 
     Bots only view, at random, and much. Of a user's other events a share concerns the few
-    products that they always take.
+    products that they always take. A purchase at a lower price has an event ``coupon`` beside it,
+    whose amount is what it saved.
     """
     draws, keys = Draws(world.seed), ("user", "n")
     pace = F.when(F.col("bot"), BOT_PACE).otherwise(F.col("pace"))
@@ -135,18 +136,39 @@ def _event_columns(rows: DataFrame, world: World) -> DataFrame:
     bought = F.col("event_type") == "purchase"
     units = 1 + draws.below(3, "units", *keys)
     # The sensitive wait for lower prices.
-    bargain = draws.normal("bargain", *keys) < F.col("sensitivity")
-    paid = units * price_of(world, F.col("product")) * F.when(bargain, 0.8).otherwise(1.0)
+    bargain = bought & (draws.normal("bargain", *keys) < F.col("sensitivity"))
+    full, saved = units * price_of(world, F.col("product")), F.when(bargain, 0.2).otherwise(0.0)
     said = draws.one_of(WORDS, "words", *keys)
-    return rows.select(
-        F.concat_ws("-", F.lit("e"), "user", "n").alias("event_id"),
+
+    def event(kind: Column, *, quantity: Column, amount: Column, text: Column) -> Column:
+        """What differs between the events of a row."""
+        return F.struct(
+            kind.alias("event_type"),
+            quantity.cast("double").alias("quantity"),
+            F.round(amount, 2).alias("amount"),
+            text.alias("text"),
+        )
+
+    nothing = F.lit(None)
+    itself = event(
+        F.col("event_type"),
+        quantity=F.when(bought, units),
+        amount=F.when(bought, full * (1 - saved)),
+        text=F.when(F.col("event_type") == "comment", said),
+    )
+    coupon = event(
+        F.lit("coupon"), quantity=nothing, amount=full * saved, text=nothing.cast("string")
+    )
+    each = F.when(bargain, F.array(itself, coupon)).otherwise(F.array(itself))
+    return rows.select("user", "n", "day", "product", F.inline(each)).select(
+        F.concat_ws("-", F.substring("event_type", 1, 1), "user", "n").alias("event_id"),
         user_id(F.col("user")),
         "event_type",
         instant(world, F.col("day")).alias("event_ts"),
         product_id(F.col("product")),
-        F.when(bought, units.cast("double")).alias("quantity"),
-        F.when(bought, F.round(paid, 2)).alias("amount"),
-        F.when(F.col("event_type") == "comment", said).alias("text"),
+        "quantity",
+        "amount",
+        "text",
     )
 
 

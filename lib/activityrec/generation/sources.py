@@ -91,6 +91,8 @@ def configuration(world: World) -> dict[str, Any]:
         taken = {column: column for column in columns.split()} | other
         return {"format": "parquet", "path": f"source/{name}", "columns": taken}
 
+    lowest_age = "try_cast(substring_index(age_band, '-', 1) AS INT)"
+    off = "(try_cast(substring_index(activity_type, ' ', 1) AS INT) - 20) / 15"
     event = "event_id user_id event_type event_ts product_id quantity amount"
     return {
         "name": "world",
@@ -120,9 +122,16 @@ def configuration(world: World) -> dict[str, Any]:
         "response": {"event_types": ["redeem"], "window_days": 1},
         "interactions": {"weights": {"view": 0.2, "purchase": 1.0, "redeem": 1.0}},
         "features": {
-            "event_types": ["view", "purchase", "comment", "redeem"],
+            "event_types": ["view", "purchase", "coupon", "comment", "redeem"],
             "purchase_type": "purchase",
             "affinity_types": ["purchase", "view"],
+        },
+        # Those who look for low prices, by age and by what they bought at one, answer discounts.
+        "ranker": {
+            "more_inputs": {
+                "age_discount": f"({lowest_age} - 42) * {off}",
+                "coupon_discount": f"(1 + coupon_count_all) / (2 + purchase_count_all) * {off}",
+            }
         },
         "retrieval": {"refit_days": 60, "methods": {"als": 1.0, "history": 1.0}},
         # Campaigns come and go within the horizon, so that lists of its first day have much that

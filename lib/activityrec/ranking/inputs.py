@@ -10,8 +10,9 @@ _TABLES: tuple[AttributeTable, ...] = ("users", "activities", "products")
 
 
 def ranker_inputs(config: Config) -> dict[str, str]:
-    """Input name to SQL expression: those of the configuration, or the default ones."""
-    return dict(config.ranker.inputs) or default_inputs(config)
+    """Input name to SQL expression: those of the configuration, or the default ones, and more."""
+    ranker = config.ranker
+    return (ranker.inputs or default_inputs(config)) | ranker.more_inputs
 
 
 def input_columns(config: Config) -> dict[str, str]:
@@ -46,6 +47,7 @@ def default_inputs(config: Config) -> dict[str, str]:
     observed = "greatest(7, observed_days)"
     inputs = {
         "type_rate": _log_odds("type_response_rate"),
+        "activity_rate": _log_odds("activity_response_rate"),
         "user_rate": _log_odds("response_rate"),
         "eligible_products": "ln(1 + eligible_products)",
         "offers": "ln(1 + offers)",
@@ -56,6 +58,8 @@ def default_inputs(config: Config) -> dict[str, str]:
         recency = f"coalesce({kind}_recency_days, 365)"
         inputs[f"{kind}_recency"] = f"ln(1 + least(365, {recency}))"
     for kind in config.features.affinity_types:
+        # A share of few events is shrunk towards none.
+        inputs[f"{kind}_category"] = f"{kind}_category_count / (5 + {kind}_count_all)"
         for what in ("count", "amount"):
             column = f"{kind}_eligible_{what}"
             inputs[column] = f"ln(1 + 30 * {column} / {observed})"

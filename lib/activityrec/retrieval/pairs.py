@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import RetrievalConfig
+from activityrec.days import first_day_from
 from activityrec.features.affinity import Ints
 from activityrec.features.pairs import CELLS_PER_BLOCK, wanted_activities
 from activityrec.features.users import KEY
@@ -45,7 +46,7 @@ class Calendar:
 def calendar(activities: DataFrame, planning_days: int) -> Calendar:
     """Collect ``clean.activities`` with the days of
     :func:`activityrec.ingest.horizon.is_live`."""
-    first, until = _first_day_from("start_ts"), _first_day_from("end_ts")
+    first, until = (F.unix_date(first_day_from(instant)) for instant in ("start_ts", "end_ts"))
     rows = (
         activities.select(
             "activity_id",
@@ -60,11 +61,6 @@ def calendar(activities: DataFrame, planning_days: int) -> Calendar:
         rows["first"].to_numpy(dtype=np.int64),
         rows["until"].to_numpy(dtype=np.int64),
     )
-
-
-def _first_day_from(instant: str) -> Column:
-    """Number of the first day that does not begin before the instant."""
-    return F.unix_date(F.to_date(F.col(instant) - F.expr("INTERVAL 1 MICROSECOND"))) + 1
 
 
 def pair_scores(

@@ -95,6 +95,9 @@ _ACTIVITY_COLUMNS = (
     Column("type_exposures", "BIGINT", "closed exposures of its type", True),
     probability("type_response_rate", "answered share of them, smoothed towards that of all "
                  "types; NULL: no exposure has closed yet"),
+    Column("activity_exposures", "BIGINT", "closed exposures of itself", True),
+    probability("activity_response_rate", "answered share of them, smoothed towards that of its "
+                 "type; NULL: no exposure has closed yet"),
     Column("responders", "BIGINT", "users who have responded to this activity", True),
 )  # fmt: skip
 

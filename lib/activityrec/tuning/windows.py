@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from activityrec import tables
+from activityrec.days import first_day_from
 from activityrec.errors import ConfigError, StateError
 from activityrec.features.history import read_history
 from activityrec.features.sampled import known_outcomes
@@ -101,7 +102,7 @@ def make_windows(examples: DataFrame, wanted: int | list[date], as_of: date) -> 
 
 def _counts(examples: DataFrame) -> list[Row]:
     """Examples by their day and by the first day at whose beginning they are closed."""
-    closed = F.date_add(F.to_date(F.col("closes_ts") - F.expr("INTERVAL 1 MICROSECOND")), 1)
+    closed = first_day_from("closes_ts")
     grouped = examples.groupBy(F.to_date("exposure_ts").alias("day"), closed.alias("closed"))
     counted = grouped.agg(F.count("*").alias("rows"), F.sum("label").alias("positives"))
     return counted.orderBy("day", "closed").collect()
