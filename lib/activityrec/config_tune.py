@@ -48,7 +48,7 @@ class TuneConfig(Section):
     """The search for parameters, by ``jobs/tune.py``.
 
     ``space`` maps dotted keys of this file to what is tried for them: a list of values or a range
-    (``ranker.logistic.reg: {low: 0.0001, high: 1, log: true}``); empty, it is that of
+    (``ranker.logistic.penalty: {low: 1, high: 1000, log: true}``); empty, it is that of
     :func:`activityrec.tuning.defaults.default_space`. The value of the configuration is always
     tried, and first. ``model`` is what is measured: the ranker, or a retriever's own score.
 

@@ -33,18 +33,19 @@ def _rows(n: int = 300) -> list[tuple]:
 
 
 def test_probabilities_equal_scikit_learns(spark: SparkSession, planted_config: Config) -> None:
-    rows, reg = _rows(), 0.05
-    config = _config(planted_config, inputs={"x": "x", "twice": "2 * y"}, logistic={"reg": reg})
+    rows, penalty = _rows(), 15.0
+    inputs = {"x": "x", "twice": "2 * y"}
+    config = _config(planted_config, inputs=inputs, logistic={"penalty": penalty})
     examples = spark.createDataFrame(rows, SCHEMA)
     model = fit_ranker(examples, config)
     scored = probabilities(model, examples).orderBy("user_id").collect()
     found = {row["user_id"]: row["probability"] for row in scored}
 
-    inputs = np.array([(row[4], 2 * row[5]) for row in rows])
+    values = np.array([(row[4], 2 * row[5]) for row in rows])
     # MLlib penalises the weights of inputs scaled to unit deviation (n - 1), not the intercept.
-    scaled = inputs / inputs.std(axis=0, ddof=1)
+    scaled = values / values.std(axis=0, ddof=1)
     label = np.array([row[3] for row in rows])
-    theirs = LogisticRegression(C=1 / (len(rows) * reg), tol=1e-10).fit(scaled, label)
+    theirs = LogisticRegression(C=1 / penalty, tol=1e-10).fit(scaled, label)
     wanted = dict(zip([row[0] for row in rows], theirs.predict_proba(scaled)[:, 1], strict=True))
     assert found == pytest.approx(wanted, abs=1e-3)
 
@@ -69,7 +70,9 @@ def test_a_category_changes_the_probability_and_an_unseen_one_is_no_category(
         (f"u{n}", "a", None, int((n % 10 == 0) == (n % 4 < 2)), 0.0, 0.0, "ab"[n % 4 < 2])
         for n in range(80)
     ]
-    config = _config(planted_config, inputs={"x": "x"}, categorical=["kind"], logistic={"reg": 0.0})
+    config = _config(
+        planted_config, inputs={"x": "x"}, categorical=["kind"], logistic={"penalty": 0}
+    )
     model = fit_ranker(spark.createDataFrame(rows, SCHEMA), config)
     asked = [("1", "a"), ("2", "b"), ("3", "new"), ("4", None)]
     frame = spark.createDataFrame(

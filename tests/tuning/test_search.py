@@ -84,7 +84,7 @@ def test_retrievers_are_fitted_once_for_equal_parameters(planted_run: Job) -> No
     (found,) = measure(planted_run.config)
     assert found["auc"] > 0.7
     assert rescored.fits == 3, "two before the window, for what it trains on, and its first day"
-    other_ranker = with_values(planted_run.config, {"ranker.logistic.reg": 0.5})
+    other_ranker = with_values(planted_run.config, {"ranker.logistic.penalty": 200.0})
     (other,) = measure(other_ranker)
     assert rescored.fits == 3 and other["log_loss"] != found["log_loss"]
     rows = rescored.until(other_ranker, AS_OF)
@@ -115,14 +115,14 @@ def test_the_job_finds_a_better_ranker_and_writes_it_down(
 ) -> None:
     # With such a penalty every weight is 0, and every score the same.
     bad = with_values(
-        planted_run.config, {"ranker.logistic.reg": 10.0, "ranker.logistic.elastic_net": 1.0}
+        planted_run.config, {"ranker.logistic.penalty": 1e4, "ranker.logistic.elastic_net": 1.0}
     )
     section = TuneConfig.model_validate(
         {
             "trials": 4,
             "windows": [FIRST, SECOND],
             "storage": f"sqlite:///{tmp_path}/trials.db",
-            "space": {"ranker.logistic.reg": [0.001, 0.01], "ranker.logistic.elastic_net": [0.0]},
+            "space": {"ranker.logistic.penalty": [1.0, 10.0], "ranker.logistic.elastic_net": [0.0]},
         }
     )
     config = bad.model_copy(update={"tune": section})
@@ -131,7 +131,7 @@ def test_the_job_finds_a_better_ranker_and_writes_it_down(
     tune.run(job)
     text = Path(output).read_text(encoding="utf-8")
     found = yaml.safe_load(text)["ranker"]["logistic"]
-    assert found["reg"] in (0.001, 0.01) and found["elastic_net"] == 0.0
+    assert found["penalty"] in (1.0, 10.0) and found["elastic_net"] == 0.0
     lines = capsys.readouterr().out.splitlines()[:4]
     printed = dict(line.rsplit(maxsplit=1) for line in lines)
     value = {name.split(", ")[1]: float(number) for name, number in printed.items()}

@@ -20,8 +20,16 @@ def config(space: dict[str, Any], **more: Any) -> Config:
 
 REFUSED: list[tuple[str, Any, str]] = [
     ("ranker.logistik.reg", [1.0], "unknown key ranker.logistik.reg; allowed in place of logistik"),
-    ("ranker.logistic.regg", [1.0], "allowed in place of regg: elastic_net, max_iter, reg"),
-    ("ranker.logistic.reg", [0.1, -1.0], r"ranker.logistic.reg refuses -1.0: .*greater than or"),
+    (
+        "ranker.logistic.penaltyy",
+        [1.0],
+        "allowed in place of penaltyy: elastic_net, max_iter, penalty",
+    ),
+    (
+        "ranker.logistic.penalty",
+        [0.1, -1.0],
+        r"ranker.logistic.penalty refuses -1.0: .*greater than or",
+    ),
     ("ranker.logistic.elastic_net", {"low": 0, "high": 2}, "elastic_net refuses 2"),
     ("ranker.method", ["logistic", "oracle"], "ranker.method refuses 'oracle'"),
     ("ranker.method", {"low": 0, "high": 1}, "ranker.method is no number: give a list"),
@@ -48,10 +56,13 @@ def test_a_key_or_value_that_the_configuration_refuses_is_named(
     [
         ({"trails": 3}, "tune.trails: unknown key; allowed: metric, model"),
         ({"metric": "accuracy"}, "tune.metric: Input should be 'average_precision'"),
-        ({"space": {"ranker.logistic.reg": {"low": 1, "high": 0.1}}}, "low 1 must be below"),
-        ({"space": {"ranker.logistic.reg": {"low": 0, "high": 1, "log": True}}}, "begins above 0"),
-        ({"space": {"ranker.logistic.reg": {"low": 1, "hihg": 2}}}, "hihg: unknown key"),
-        ({"space": {"ranker.logistic.reg": []}}, "at least 1 item"),
+        ({"space": {"ranker.logistic.penalty": {"low": 1, "high": 0.1}}}, "low 1 must be below"),
+        (
+            {"space": {"ranker.logistic.penalty": {"low": 0, "high": 1, "log": True}}},
+            "begins above 0",
+        ),
+        ({"space": {"ranker.logistic.penalty": {"low": 1, "hihg": 2}}}, "hihg: unknown key"),
+        ({"space": {"ranker.logistic.penalty": []}}, "at least 1 item"),
     ],
 )
 def test_the_section_refuses_what_it_does_not_know(

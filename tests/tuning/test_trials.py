@@ -30,7 +30,7 @@ from tests.planted import configuration
 
 MAY = date(2024, 5, 1)
 WINDOWS = [Window(date(2024, 3, 1), date(2024, 4, 1)), Window(date(2024, 4, 1), MAY)]
-REG = {"ranker.logistic.reg": {"low": 1e-4, "high": 1.0, "log": True}}
+REG = {"ranker.logistic.penalty": {"low": 1e-4, "high": 1.0, "log": True}}
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def _server_of_the_others() -> Iterator[None]:
 
 
 class Search:
-    """A search whose metric is best where ``reg`` is 0.1, and its runs."""
+    """A search whose metric is best where ``penalty`` is 0.1, and its runs."""
 
     def __init__(self, folder: Path, **tune: Any) -> None:
         place = {"uri": f"sqlite:///{folder}/mlflow.db", "artifacts": f"{folder}/artifacts"}
@@ -53,9 +53,9 @@ class Search:
         self.measured: list[float] = []
 
     def measure(self, config: Config) -> Iterator[Metrics]:
-        self.measured.append(config.ranker.logistic.reg)
+        self.measured.append(config.ranker.logistic.penalty)
         for place in range(len(WINDOWS)):
-            yield {"average_precision": 1 - abs(config.ranker.logistic.reg - 0.1) - place / 10}
+            yield {"average_precision": 1 - abs(config.ranker.logistic.penalty - 0.1) - place / 10}
 
     def open(self) -> optuna.Study:
         return open_study(self.config, study_name(self.config, MAY, self.space, WINDOWS))
@@ -79,10 +79,10 @@ def test_the_planted_best_value_is_found_and_the_configuration_comes_first(tmp_p
     assert search.measured[0] == 0.01, "the configuration as it is"
     assert result.current == pytest.approx(0.86)
     assert result.best > 0.93 and not result.unchanged
-    assert result.values["ranker.logistic.reg"] == pytest.approx(0.1, abs=0.02)
+    assert result.values["ranker.logistic.penalty"] == pytest.approx(0.1, abs=0.02)
     pasted = with_values(search.config, result.values)
     parsed = yaml.safe_load(fragment(result))
-    assert parsed["ranker"]["logistic"]["reg"] == pasted.ranker.logistic.reg
+    assert parsed["ranker"]["logistic"]["penalty"] == pasted.ranker.logistic.penalty
     assert "# average_precision, configuration: 0.8600" in fragment(result)
     assert "# average_precision, popularity: 0.2000" in fragment(result)
     assert "# average_precision, past_rate: not defined" in fragment(result)
@@ -95,7 +95,10 @@ def test_trials_are_runs_below_one_with_a_step_for_each_window(tmp_path: Path) -
     (parent,) = {run.data.tags["mlflow.parentRunId"] for run in nested}
     assert parent in {run.info.run_id for run in search.runs()}
     (first,) = [run for run in nested if run.data.tags["current"] == "true"]
-    assert (first.info.run_name, first.data.params) == ("trial 0", {"ranker.logistic.reg": "0.01"})
+    assert (first.info.run_name, first.data.params) == (
+        "trial 0",
+        {"ranker.logistic.penalty": "0.01"},
+    )
     history = mlflow.MlflowClient().get_metric_history(first.info.run_id, "average_precision")
     assert [(point.step, round(point.value, 6)) for point in history] == [(0, 0.91), (1, 0.81)]
 
@@ -152,7 +155,7 @@ def test_a_killed_trial_is_not_counted(tmp_path: Path, after: int) -> None:
 
 def test_a_bad_trial_is_stopped_after_its_first_window(tmp_path: Path) -> None:
     # The configuration's value is outside of the space: it is measured all the same.
-    space = {"ranker.logistic.reg": {"low": 5.0, "high": 9.0}}
+    space = {"ranker.logistic.penalty": {"low": 5.0, "high": 9.0}}
     search = Search(tmp_path, trials=4, prune_after=1, space=space)
     result = search.run()
     assert (result.trials, result.pruned, result.unchanged) == (1, 3, True)
@@ -163,7 +166,7 @@ def test_a_bad_trial_is_stopped_after_its_first_window(tmp_path: Path) -> None:
         history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "average_precision")
         assert [point.step for point in history] == [0]
     assert "the configuration as it is" in fragment(result)
-    assert yaml.safe_load(fragment(result)) == {"ranker": {"logistic": {"reg": 0.01}}}
+    assert yaml.safe_load(fragment(result)) == {"ranker": {"logistic": {"penalty": 0.01}}}
 
 
 def test_a_trial_that_cannot_be_fitted_is_left_out(tmp_path: Path) -> None:
@@ -185,7 +188,7 @@ def test_a_trial_that_cannot_be_fitted_is_left_out(tmp_path: Path) -> None:
 def test_only_parameters_of_the_method_drawn_are_drawn(tmp_path: Path) -> None:
     space = {
         "ranker.gbt.depth": {"low": 2, "high": 4},
-        "ranker.logistic.reg": [0.01, 0.1],
+        "ranker.logistic.penalty": [0.01, 0.1],
         "ranker.method": ["logistic", "gbt"],
     }
     search = Search(tmp_path, trials=12, space=space)
@@ -193,7 +196,7 @@ def test_only_parameters_of_the_method_drawn_are_drawn(tmp_path: Path) -> None:
     drawn = {tuple(sorted(trial.params)) for trial in search.open().trials}
     assert drawn == {
         ("ranker.gbt.depth", "ranker.method"),
-        ("ranker.logistic.reg", "ranker.method"),
+        ("ranker.logistic.penalty", "ranker.method"),
     }
 
 
@@ -203,7 +206,7 @@ def test_another_space_metric_or_configuration_is_another_study(tmp_path: Path) 
     names = {
         study_name(usual.config, MAY, usual.space, WINDOWS),
         study_name(usual.config, MAY, usual.space, WINDOWS[:1]),
-        study_name(usual.config, MAY, {"ranker.logistic.reg": [1.0]}, WINDOWS),
+        study_name(usual.config, MAY, {"ranker.logistic.penalty": [1.0]}, WINDOWS),
         study_name(Search(tmp_path, metric="auc").config, MAY, usual.space, WINDOWS),
         study_name(other_config, MAY, usual.space, WINDOWS),
     }

@@ -124,14 +124,15 @@ def configuration(world: World) -> dict[str, Any]:
         "features": {
             "event_types": ["view", "purchase", "coupon", "comment", "redeem"],
             "purchase_type": "purchase",
-            "affinity_types": ["purchase", "view"],
+            "affinity_types": ["purchase", "view", "comment"],
         },
         # Those who look for low prices, by age and by what they bought at one, answer discounts.
         "ranker": {
+            "categorical": ["activity_type", "age_band"],
             "more_inputs": {
                 "age_discount": f"({lowest_age} - 42) * {off}",
                 "coupon_discount": f"(1 + coupon_count_all) / (2 + purchase_count_all) * {off}",
-            }
+            },
         },
         "retrieval": {"refit_days": 60, "methods": {"als": 1.0, "history": 1.0}},
         # Campaigns come and go within the horizon, so that lists of its first day have much that

@@ -52,7 +52,6 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
     _check(examples, inputs)
     if unknown := sorted(set(one_hot_columns(config)) - set(examples.columns)):
         raise ConfigError(f"ranker.categorical: {unknown} are no columns of training_examples")
-    pipeline = _pipeline(config)
     examples = weighted(examples)
     counted = examples.groupBy("label").agg(F.count("*").alias("n"), F.avg("weight").alias("mean"))
     found = {row["label"]: row for row in counted.collect()}
@@ -62,6 +61,7 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
             f"cannot train a ranker: {answered} answered and {not_answered} "
             "unanswered exposures whose response window closed by as_of; both are needed"
         )
+    pipeline = _pipeline(config, sum(row["n"] for row in found.values()))
     # The order of rows decides the last bits of sums; a fixed one makes the fit repeatable.
     key = ["user_id", "activity_id", "exposure_ts"]
     ordered = examples.repartition("user_id").sortWithinPartitions(*key)
@@ -126,7 +126,7 @@ def coefficients(model: PipelineModel, config: Config) -> dict[str, float]:
     return {name: float(value) for name, value in named}
 
 
-def _pipeline(config: Config) -> Pipeline:
+def _pipeline(config: Config, examples: int) -> Pipeline:
     categorical = one_hot_columns(config)
     indexed = [f"{INPUT}{name}_index" for name in categorical]
     encoded = [f"{INPUT}{name}_onehot" for name in categorical]
@@ -142,7 +142,7 @@ def _pipeline(config: Config) -> Pipeline:
             *(encoders if categorical else []),
             VectorAssembler(inputCols=[*numeric, *encoded], outputCol=FEATURES),
             StandardScaler(inputCol=FEATURES, outputCol=STANDARDISED, withMean=True, withStd=True),
-            *config.ranker.chosen.stages(config.ranker.seed),
+            *config.ranker.chosen.stages(config.ranker.seed, examples),
         ]
     )
 

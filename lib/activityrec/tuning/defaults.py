@@ -8,7 +8,7 @@ from activityrec.ranking.inputs import ranker_inputs
 
 _RANKER: dict[str, Values] = {
     "ranker.method": ["logistic", "fm", "random_forest", "gbt"],
-    "ranker.logistic.reg": RangeConfig(low=1e-4, high=1.0, log=True),
+    "ranker.logistic.penalty": RangeConfig(low=1.0, high=10_000.0, log=True),
     "ranker.logistic.elastic_net": [0.0, 0.5, 1.0],
     "ranker.fm.factors": RangeConfig(low=2, high=8),
     "ranker.fm.reg": RangeConfig(low=0.01, high=10.0, log=True),

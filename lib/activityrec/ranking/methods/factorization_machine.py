@@ -21,7 +21,7 @@ class FmConfig(Method):
     step: Annotated[float, Field(gt=0)] = 0.05
     max_iter: Annotated[int, Field(ge=1)] = 100
 
-    def stages(self, seed: int) -> list[Any]:
+    def stages(self, seed: int, examples: int) -> list[Any]:
         return [
             FMClassifier(
                 featuresCol=STANDARDISED,

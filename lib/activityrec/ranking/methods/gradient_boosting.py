@@ -19,7 +19,7 @@ class GbtConfig(Method):
     min_leaf: Annotated[int, Field(ge=1)] = 10
     subsample: Annotated[float, Field(gt=0, le=1)] = 1.0
 
-    def stages(self, seed: int) -> list[Any]:
+    def stages(self, seed: int, examples: int) -> list[Any]:
         return [
             GBTClassifier(
                 featuresCol=FEATURES,
@@ -46,7 +46,7 @@ class XgboostConfig(Method):
     subsample: Annotated[float, Field(gt=0, le=1)] = 1.0
     workers: Annotated[int, Field(ge=1)] = 1
 
-    def stages(self, seed: int) -> list[Any]:
+    def stages(self, seed: int, examples: int) -> list[Any]:
         try:
             from xgboost.spark import SparkXGBClassifier
         except ImportError:

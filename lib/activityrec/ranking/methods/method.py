@@ -23,9 +23,10 @@ class Method(Section):
 
     weighted: ClassVar[bool] = True
 
-    def stages(self, seed: int) -> list[Any]:
-        """MLlib stages that read ``features`` or ``standardised``, ``label`` and ``weight``, and
-        write ``probability`` (a vector: of no response, of a response). The classifier is last.
+    def stages(self, seed: int, examples: int) -> list[Any]:
+        """MLlib stages to fit on so many ``examples``: they read ``features`` or
+        ``standardised``, ``label`` and ``weight``, and write ``probability`` (a vector: of no
+        response, of a response). The classifier is last.
         """
         raise NotImplementedError
 

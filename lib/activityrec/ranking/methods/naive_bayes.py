@@ -17,7 +17,7 @@ class NaiveBayesConfig(Method):
     kind: Literal["gaussian", "bernoulli"] = "gaussian"
     smoothing: Annotated[float, Field(gt=0)] = 1.0
 
-    def stages(self, seed: int) -> list[Any]:
+    def stages(self, seed: int, examples: int) -> list[Any]:
         bayes = NaiveBayes(modelType=self.kind, smoothing=self.smoothing, weightCol="weight")
         if self.kind == "gaussian":
             return [bayes.setFeaturesCol(STANDARDISED)]

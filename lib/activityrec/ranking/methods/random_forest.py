@@ -16,7 +16,7 @@ class RandomForestConfig(Method):
     depth: Annotated[int, Field(ge=1, le=30)] = 8
     min_leaf: Annotated[int, Field(ge=1)] = 10
 
-    def stages(self, seed: int) -> list[Any]:
+    def stages(self, seed: int, examples: int) -> list[Any]:
         return [
             RandomForestClassifier(
                 featuresCol=FEATURES,
