@@ -39,7 +39,7 @@ RETRIEVER_GRID: list[tuple[str, dict[str, object]]] = [
     *[("item_knn", {"neighbours": n, "shrinkage": s}) for n, s in [(50, 10.0), (200, 10.0)]],
     ("history", {}),
 ]  # fmt: skip
-RANKER_GRID = [0.001, 0.003, 0.0088, 0.03, 0.1]
+RANKER_GRID = [3.3, 10.0, 33.3, 100.0, 330.0]
 METRICS = ["auc", "auc_within_activity", "auc_within_user", "average_precision", "log_loss"]
 
 
@@ -75,7 +75,7 @@ def rankers(
     scores = {name: f"{name}_score" for name in config.retrieval.weights}
     with_scores = {**config.ranker.inputs, **scores}
     variants: list[tuple[str, dict[str, Any]]] = [
-        (f"ranker reg={reg}", {"logistic": LogisticConfig(reg=reg)}) for reg in RANKER_GRID
+        (f"ranker penalty={p}", {"logistic": LogisticConfig(penalty=p)}) for p in RANKER_GRID
     ]
     variants.append(("ranker with the retrievers' scores", {"inputs": with_scores}))
     for name, change in variants:

@@ -30,7 +30,7 @@ from activityrec.tuning.measure import mean, ranker_metrics
 from activityrec.tuning.windows import Window, closed_examples
 
 GRIDS: dict[str, list[dict[str, Any]]] = {
-    "logistic": [{"reg": 0.0088}, {"reg": 0.03}, {"reg": 0.0088, "elastic_net": 0.5}],
+    "logistic": [{"penalty": 33.3}, {"penalty": 113}, {"penalty": 33.3, "elastic_net": 0.5}],
     "naive_bayes": [{"kind": "gaussian"}, {"kind": "bernoulli"}],
     "random_forest": [{"depth": n, "min_leaf": leaf} for n, leaf in ((5, 10), (8, 30))],
     "gbt": [{"depth": n, "trees": trees} for n, trees in ((2, 40), (3, 20))],

@@ -176,7 +176,7 @@ def configuration() -> dict:
             "refit_days": 75,
             "als": {"rank": 4, "max_iter": 4, "blocks": 1},
         },
-        "ranker": {"logistic": {"reg": 0.01}, "min_history_days": 25},
+        "ranker": {"logistic": {"penalty": 3.0}, "min_history_days": 25},
         "recommend": {"k": 3, "planning_days": 15, "audience_size": 20},
         "evaluate": {"horizon_days": 55, "k": [1, 3], "min_answers": 3, "min_slice_users": 10},
         # Affinity is nearly the planted truth, and 60 users cannot tell the ranker from it.

@@ -222,8 +222,11 @@ class Lakehouse(Upkeep):
             yield
         elif ":" in self.root.removeprefix("file:").split("/")[0]:
             with Lease(self.files, self.root) as lease:
-                self.before_write = lease.check
-                yield
+                outside, self.before_write = self.before_write, lease.check
+                try:
+                    yield
+                finally:
+                    self.before_write = outside
         else:
             with disk_lock(self.root.removeprefix("file:")):
                 yield

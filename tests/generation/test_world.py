@@ -14,12 +14,20 @@ from sklearn.metrics import roc_auc_score
 
 from activityrec.config import Config
 from activityrec.errors import ConfigError
+from activityrec.evaluation.off_policy import off_policy_estimates
 from activityrec.features.outcomes import outcomes
 from activityrec.generation.behaviour import events, exposures, responses
-from activityrec.generation.campaigns import activities, activity_products
+from activityrec.generation.campaigns import (
+    LANE,
+    activities,
+    activity_products,
+    campaign_at,
+    lanes_of,
+)
+from activityrec.generation.instants import day_of
 from activityrec.generation.people import CITIES, products, users
 from activityrec.generation.sources import configuration
-from activityrec.generation.truth import best_auc, best_value, with_truth
+from activityrec.generation.truth import best_auc, best_value, probability, with_truth
 from activityrec.generation.world import World
 
 WORLD = World(users=3_000, products=200, activities=26, events_per_user=5.0)
@@ -69,7 +77,7 @@ def test_the_policy_chose_with_the_propensities_that_it_logged(
     shown: DataFrame, people: DataFrame
 ) -> None:
     """Weighted by them, a sample of the log is the whole: what every lane's share should be."""
-    lane = F.floor(F.substring("activity_id", 2, 20).cast("bigint") / 1_000_000)
+    lane = F.floor(F.substring("activity_id", 2, 20).cast("bigint") / LANE)
     weighed = shown.groupBy(lane.alias("lane")).agg(
         F.count("*").alias("n"), F.sum(1 / F.col("propensity")).alias("weight")
     )
@@ -220,3 +228,32 @@ def test_favourite_products_come_again_and_bots_only_view(
 def test_a_world_that_cannot_be_is_refused(wrong: dict[str, int], named: str) -> None:
     with pytest.raises(ConfigError, match=f"^{named} out of range"):
         World(**{"users": 10, **wrong})
+
+
+def test_off_policy_intervals_cover_what_the_world_says(
+    people: DataFrame, shown: DataFrame
+) -> None:
+    """Of the policy that shows each user any activity of their first category, from the log."""
+    lane = F.floor(F.substring("activity_id", 2, 20).cast("bigint") / LANE)
+    # The world knows its contexts: the users' traits, and what was live when.
+    log = shown.select("user", "exposure_ts", "propensity", "answered", lane.alias("shown"))
+    log = log.join(people, on="user").withColumn("day", day_of(WORLD, F.col("exposure_ts")))
+    mine = lanes_of(WORLD, F.col("first"))
+    own = F.pmod("shown", F.lit(WORLD.categories)) == F.col("first")
+    decisions = log.select(
+        "user_id",
+        F.col("answered").cast("double").alias("reward"),
+        "propensity",
+        F.when(own, 1 / mine).otherwise(0.0).alias("target"),
+    )
+    found = {row["estimator"]: row for row in off_policy_estimates(decisions).collect()}
+
+    places = F.explode(F.sequence(F.lit(0), mine - 1)).alias("place")
+    each = log.select("*", places)
+    what = campaign_at(WORLD, F.col("first") + F.col("place") * WORLD.categories, F.col("day"))
+    would = F.sum(probability(WORLD, what, F.col("day")) / mine) / F.count_distinct("user", "day")
+    truth, own_rate = each.agg(would).first()[0], shown.agg(F.avg("probability")).first()[0]
+    assert truth > 2 * own_rate
+    for estimator in ("ipw", "snipw"):
+        row = found[estimator]
+        assert row["low"] < truth < row["high"] < 1.2 * truth

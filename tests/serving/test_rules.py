@@ -7,9 +7,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from activityrec.config import Config, RetrievalConfig, RulesConfig
+from activityrec.errors import ConfigError
 from activityrec.serving.candidates import scored_candidates, sides
 from activityrec.serving.list_rules import exclusions, made_lists, places_column
 from activityrec.serving.lists import audiences
+from activityrec.serving.rules import check_rules
 from tests.serving.shop import ACTIVITIES, DAY, USERS, Shop, history_of, random_shop
 from tests.stand_ins import serving_of
 
@@ -180,3 +182,29 @@ def test_lists_without_chance_are_in_order_with_propensity_one(made) -> None:
         for rows in lists.values():
             scores = [row["score"] for row in rows if row["activity_id"] != "a03"]
             assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ({"consent": {"sms": "no_such_column"}}, "rules.consent.sms: .*no_such_column"),
+        ({"consent": {"sms": "age <"}}, "rules.consent.sms: 'age <' does not resolve"),
+        ({"blocks": [{"activity_id": "a", "users": "age"}]}, "rules.blocks.0.users: .*is no cond"),
+        ({"pins": [{"activity_id": "a", "users": "max(age) > 3"}]}, "rules.pins.0.users"),
+        ({"boosts": [{"activity_id": "a", "users": "'x'", "factor": 2}]}, "rules.boosts.0.users"),
+        ({"inventory": "activity_id"}, "rules.inventory: .*is no number: it gives string"),
+    ],
+)
+def test_an_expression_that_is_none_is_named(
+    spark: SparkSession, planted_config: Config, rules: dict, says: str
+) -> None:
+    history = history_of(spark, random_shop(1))
+    config = planted_config.model_copy(update={"rules": RulesConfig.model_validate(rules)})
+    with pytest.raises(ConfigError, match=says):
+        check_rules(history, config)
+
+
+def test_what_may_be_null_is_no_error(spark: SparkSession, planted_config: Config) -> None:
+    given = RULES | {"inventory": "NULL"}
+    config = planted_config.model_copy(update={"rules": RulesConfig.model_validate(given)})
+    check_rules(history_of(spark, random_shop(1)), config)

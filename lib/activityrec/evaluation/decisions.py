@@ -2,13 +2,12 @@
 
 from datetime import timedelta
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
 from activityrec.config import Config
-from activityrec.errors import ConfigError, first_line
+from activityrec.expressions import check_expression
 from activityrec.features.history import History, between
 from activityrec.features.outcomes import responses_of
 from activityrec.serving.candidates import Serving
@@ -160,12 +159,11 @@ def with_context(log: DataFrame, users: DataFrame, context: dict[str, str]) -> D
     ConfigError
         An expression does not resolve.
     """
-    try:
-        known = users.select(
-            "user_id", *[F.expr(sql).alias(f"{CONTEXT}{name}") for name, sql in context.items()]
-        )
-    except AnalysisException as error:
-        raise ConfigError(f"evaluate.off_policy.context: {first_line(error)}") from error
+    for name, sql in context.items():
+        check_expression(users, f"evaluate.off_policy.context.{name}", sql)
+    known = users.select(
+        "user_id", *[F.expr(sql).alias(f"{CONTEXT}{name}") for name, sql in context.items()]
+    )
     joined = log.join(known, on="user_id", how="left")
     fields = [field for field in known.schema if field.name != "user_id"]
     counted = [field.name for field in fields if isinstance(field.dataType, NumericType)]

@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 
 from activityrec.generation.campaigns import activity_id, campaign_at, lanes_of
 from activityrec.generation.draws import Draws
+from activityrec.generation.instants import DAY, instant
 from activityrec.generation.people import (
     drawn_category,
     price_of,
@@ -21,13 +22,6 @@ BOT_PACE = 20
 HABITS = 4
 """Products that a user buys again and again."""
 WORDS = {"good, would buy again": 0.6, "as expected": 0.25, "not for me": 0.15}
-DAY = 86_400
-
-
-def instant(world: World, day: Column) -> Column:
-    """TIMESTAMP of a day, a number with a fraction that counts from the world's start."""
-    start = F.unix_timestamp(F.lit(str(world.start)), "yyyy-MM-dd")
-    return F.timestamp_seconds(start + F.floor(day * DAY))
 
 
 def events(users: DataFrame, world: World) -> DataFrame:

@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from activityrec.generation.draws import Draws
+from activityrec.generation.instants import instant
 from activityrec.generation.people import product_id, product_of
 from activityrec.generation.world import World
 
@@ -70,18 +71,13 @@ def activities(spark: SparkSession, world: World) -> DataFrame:
     """The source of activities, those that start before the world's end."""
     draws, number = Draws(world.seed), F.col("number")
     what = campaign(world, number)
-    start = F.lit(str(world.start)).cast("date")
-
-    def at(day: Column) -> Column:
-        return F.date_add(start, day.cast("int")).cast("timestamp")
-
     rows = _numbers(spark, world).where(what.first_day < world.days)
     return rows.select(
         activity_id(number),
         F.concat_ws(" ", what.discount, F.lit("% off")).alias("activity_type"),
         F.concat(F.lit("Activity "), number).alias("name"),
-        at(what.first_day).alias("start_ts"),
-        at(what.end_day).alias("end_ts"),
+        instant(world, what.first_day).alias("start_ts"),
+        instant(world, what.end_day).alias("end_ts"),
         draws.one_of(CHANNELS, "channel", number).alias("channel"),
         F.round(0.01 + 0.2 * draws.uniform("cost", number), 2).alias("cost"),
         F.round(F.exp(9 + draws.normal("budget", number)), 2).alias("budget"),

@@ -11,6 +11,7 @@ from activityrec.errors import ConfigError
 from activityrec.files import Files
 from activityrec.generation.behaviour import events, exposures, responses
 from activityrec.generation.campaigns import activities, activity_products
+from activityrec.generation.instants import instant
 from activityrec.generation.people import products, users
 from activityrec.generation.truth import best_auc, best_value
 from activityrec.generation.world import World
@@ -69,7 +70,8 @@ def write_world(spark: SparkSession, world: World, folder: str, parts: int) -> d
 
 
 def _known(shown: DataFrame, people: DataFrame, world: World) -> dict[str, Any]:
-    later = shown.where(F.col("exposure_ts") >= F.lit(str(world.as_of)).cast("timestamp"))
+    first = F.lit((world.as_of - world.start).days)
+    later = shown.where(F.col("exposure_ts") >= instant(world, first))
     rate, expected = F.avg(F.col("answered").cast("int")), F.avg("probability")
     count = later.agg(F.count("*"), rate, expected).first()
     assert count is not None

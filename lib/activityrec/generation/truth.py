@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.generation.campaigns import Campaign, campaign, campaign_at, quality_of
+from activityrec.generation.instants import day_of
 from activityrec.generation.people import TASTES, taste_for, user_traits
 from activityrec.generation.world import World
 
@@ -46,10 +47,8 @@ def with_truth(rows: DataFrame, world: World, at: Column) -> DataFrame:
     number = F.regexp_extract("user_id", "^u([0-9]+)$", 1).cast("bigint")
     traits = user_traits(world, F.col("_user"))
     wanted = (*TASTES, *(f"weight_{name}" for name in TASTES), "sensitivity", "bot")
-    start = F.lit(str(world.start)).cast("date").cast("timestamp")
-    days = (F.unix_micros(at) - F.unix_micros(start)) / 86_400e6
     activity = F.regexp_extract("activity_id", "^a([0-9]+)$", 1).cast("bigint")
-    known = rows.withColumns({"_user": number, "_activity": activity, "_day": days})
+    known = rows.withColumns({"_user": number, "_activity": activity, "_day": day_of(world, at)})
     known = known.withColumns({name: traits[name] for name in wanted})
     what = campaign(world, F.col("_activity"))
     true = known.withColumn("probability", probability(world, what, F.col("_day")))

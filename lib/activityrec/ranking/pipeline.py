@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-from pyspark.errors import AnalysisException
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegressionModel
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
@@ -20,6 +19,7 @@ from pyspark.sql import functions as F
 
 from activityrec.config import Config
 from activityrec.errors import ConfigError, StateError
+from activityrec.expressions import check_expression
 from activityrec.ranking.inputs import INPUT, input_columns, one_hot_columns, ranker_inputs
 from activityrec.ranking.methods import FEATURES, STANDARDISED, Method
 
@@ -49,7 +49,8 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
         There are not both answered and unanswered examples.
     """
     inputs = ranker_inputs(config)
-    _check(examples, inputs)
+    for name, sql in inputs.items():
+        check_expression(examples, f"ranker.inputs.{name}", sql)
     if unknown := sorted(set(one_hot_columns(config)) - set(examples.columns)):
         raise ConfigError(f"ranker.categorical: {unknown} are no columns of training_examples")
     examples = weighted(examples)
@@ -145,15 +146,3 @@ def _pipeline(config: Config, examples: int) -> Pipeline:
             *config.ranker.chosen.stages(config.ranker.seed, examples),
         ]
     )
-
-
-def _check(examples: DataFrame, inputs: dict[str, str]) -> None:
-    for name, sql in inputs.items():
-        try:
-            # Beside a plain column an aggregate does not resolve either: it is no input.
-            examples.select("label", F.expr(sql)).schema  # noqa: B018 - resolves the expression
-        except AnalysisException as error:
-            message = str(error).splitlines()[0]
-            raise ConfigError(
-                f"ranker.inputs.{name}: {sql!r} does not resolve: {message}"
-            ) from None

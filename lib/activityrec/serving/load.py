@@ -19,6 +19,7 @@ from activityrec.retrieval.interactions import interactions
 from activityrec.retrieval.known import segments_of
 from activityrec.retrieval.segments import with_segment
 from activityrec.serving.candidates import Serving
+from activityrec.serving.rules import check_rules
 from activityrec.tracking import (
     CHAMPION,
     HAS_RANKER,
@@ -45,11 +46,14 @@ def load_serving(job: Job, alias: str = CHAMPION) -> tuple[Serving, ModelVersion
 
     Raises
     ------
+    ConfigError
+        An expression of ``rules`` is none over its table.
     StateError
         There is no such model, no snapshot at the day, or the model's factors are gone.
     """
     lakehouse, config, as_of = job.lakehouse, job.config, job.as_of
     history = read_history(lakehouse, as_of)
+    check_rules(history, config)
     retrieval = job.tracking.model("retrieval", as_of, alias, load=False)
     ranker = _ranker_of(job, retrieval, alias)
     users = _users_now(job, history)

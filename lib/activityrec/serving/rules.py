@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from activityrec.config import Config
 from activityrec.config_rules import BlockConfig, FrequencyConfig, RulesConfig
+from activityrec.expressions import CONDITION, NUMBER, check_expression
 from activityrec.features.affinity import Ints
 from activityrec.features.attributes import age_band
 from activityrec.features.history import History
@@ -79,6 +80,26 @@ def user_conditions(live: Sequence[Row], config: Config) -> list[UserCondition]:
         words = f"channel {channel}: {users}"
         found.append(UserCondition("consent", ~_true(users), True, mine, words))
     return [condition for condition in found if len(condition.activities)]
+
+
+def check_rules(history: History, config: Config) -> None:
+    """
+    Raises
+    ------
+    ConfigError
+        A condition, or another expression that lists are made by, is none over its table.
+    """
+    rules = config.rules
+    conditions = {f"rules.consent.{channel}": sql for channel, sql in rules.consent.items()}
+    for kind in ("blocks", "pins", "boosts"):
+        entries: list[BlockConfig] = getattr(rules, kind)
+        conditions |= {f"rules.{kind}.{n}.users": e.users for n, e in enumerate(entries) if e.users}
+    for key, sql in conditions.items():
+        check_expression(history.users, key, sql, CONDITION)
+    numbers = {"rules.inventory": rules.inventory, "recommend.margin": config.recommend.margin}
+    for key, number in numbers.items():
+        if number is not None:
+            check_expression(history.activities, key, number, NUMBER)
 
 
 def barred_by(conditions: Sequence[UserCondition]) -> tuple[Column, Column]:
