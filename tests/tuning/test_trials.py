@@ -47,6 +47,7 @@ class Search:
         place = {"uri": f"sqlite:///{folder}/mlflow.db", "artifacts": f"{folder}/artifacts"}
         tune = {"space": REG} | tune
         raw = configuration() | {"tracking": place, "tune": tune}
+        raw["ranker"] = raw["ranker"] | {"logistic": {"penalty": 0.01}}
         self.config = Config.model_validate(raw)
         self.space = search_space(self.config)
         self.tracking = Tracking(self.config)
