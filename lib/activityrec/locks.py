@@ -130,8 +130,10 @@ class Lease:
         last = time.monotonic() + self.patience
         while time.monotonic() < last:
             self._over.wait(self.beat / 4)
-            if self._seen() != seen:
-                raise held(self.folder, _holder(seen))
+            found = self._seen()
+            if found != seen:
+                # While the holder writes, its file may be read as empty.
+                raise held(self.folder, _holder(seen if seen[0] else found))
 
     def _renew(self) -> None:
         while self.lost is None and not self._over.wait(self.beat):
