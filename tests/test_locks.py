@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pyspark.sql import SparkSession
@@ -113,3 +114,22 @@ def test_what_is_no_refusal_is_an_error(spark: SparkSession, tmp_path: Path) -> 
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(Exception, match="(?i)parent|directory"):
         Lease(Files(spark), f"file:{tmp_path}/file/lakehouse", BEAT, 1.0)._create()
+
+
+def test_after_the_lock_nobody_asks_for_the_lease(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config.model_validate(configuration() | {"lakehouse": {"root": str(tmp_path)}})
+    lakehouse, held = Lakehouse(spark, config), []
+
+    @contextmanager
+    def lease(*_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(check=lambda: held.append("asked"))
+
+    monkeypatch.setattr("activityrec.lakehouse.Lease", lease)
+    lakehouse.root = "s3a://bucket/lakehouse"
+    with pytest.raises(StateError), lakehouse.lock():
+        lakehouse.before_write()
+        raise StateError("a stage failed")
+    lakehouse.before_write()
+    assert held == ["asked"]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.testing import assertDataFrameEqual
 from scipy.stats import chisquare
@@ -36,6 +36,11 @@ WORLD = World(users=3_000, products=200, activities=26, events_per_user=5.0)
 @pytest.fixture(scope="module")
 def people(spark: SparkSession) -> DataFrame:
     return users(spark, WORLD, 2).cache()
+
+
+def lane_of_id() -> Column:
+    """The lane of ``activity_id``, as numbers of activities are made."""
+    return F.floor(F.substring("activity_id", 2, 20).cast("bigint") / LANE)
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +82,7 @@ def test_the_policy_chose_with_the_propensities_that_it_logged(
     shown: DataFrame, people: DataFrame
 ) -> None:
     """Weighted by them, a sample of the log is the whole: what every lane's share should be."""
-    lane = F.floor(F.substring("activity_id", 2, 20).cast("bigint") / LANE)
-    weighed = shown.groupBy(lane.alias("lane")).agg(
+    weighed = shown.groupBy(lane_of_id().alias("lane")).agg(
         F.count("*").alias("n"), F.sum(1 / F.col("propensity")).alias("weight")
     )
     rows = weighed.toPandas()
@@ -234,9 +238,8 @@ def test_off_policy_intervals_cover_what_the_world_says(
     people: DataFrame, shown: DataFrame
 ) -> None:
     """Of the policy that shows each user any activity of their first category, from the log."""
-    lane = F.floor(F.substring("activity_id", 2, 20).cast("bigint") / LANE)
     # The world knows its contexts: the users' traits, and what was live when.
-    log = shown.select("user", "exposure_ts", "propensity", "answered", lane.alias("shown"))
+    log = shown.select("user", "exposure_ts", "propensity", "answered", lane_of_id().alias("shown"))
     log = log.join(people, on="user").withColumn("day", day_of(WORLD, F.col("exposure_ts")))
     mine = lanes_of(WORLD, F.col("first"))
     own = F.pmod("shown", F.lit(WORLD.categories)) == F.col("first")

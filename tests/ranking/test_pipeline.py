@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from activityrec.config import AttributesConfig, Config, RankerConfig
 from activityrec.errors import ConfigError, StateError
 from activityrec.job import Job
-from activityrec.ranking.inputs import default_inputs, one_hot_columns
+from activityrec.ranking.inputs import default_inputs, one_hot_columns, ranker_inputs
 from activityrec.ranking.pipeline import fit_ranker, probabilities
 from activityrec.tables import training_examples
 
@@ -107,6 +107,18 @@ def test_an_input_that_does_not_resolve_is_named(
 ) -> None:
     config = _config(planted_config, inputs={"good": "x", "bad": "no_such_column + 1"})
     with pytest.raises(ConfigError, match=r"ranker\.inputs\.bad.*no_such_column"):
+        fit_ranker(spark.createDataFrame(_rows(4), SCHEMA), config)
+
+
+def test_more_inputs_come_beside_the_given_ones_or_the_default_ones(
+    spark: SparkSession, planted_config: Config
+) -> None:
+    more = {"another": "no_such_column"}
+    beside_default = ranker_inputs(_config(planted_config, more_inputs=more))
+    assert beside_default == default_inputs(planted_config) | more
+    config = _config(planted_config, inputs={"x": "x"}, more_inputs=more)
+    assert ranker_inputs(config) == {"x": "x"} | more
+    with pytest.raises(ConfigError, match=r"ranker\.more_inputs\.another.*no_such_column"):
         fit_ranker(spark.createDataFrame(_rows(4), SCHEMA), config)
 
 

@@ -93,8 +93,6 @@ def configuration(world: World) -> dict[str, Any]:
         taken = {column: column for column in columns.split()} | other
         return {"format": "parquet", "path": f"source/{name}", "columns": taken}
 
-    lowest_age = "try_cast(substring_index(age_band, '-', 1) AS INT)"
-    off = "(try_cast(substring_index(activity_type, ' ', 1) AS INT) - 20) / 15"
     event = "event_id user_id event_type event_ts product_id quantity amount"
     return {
         "name": "world",
@@ -128,17 +126,23 @@ def configuration(world: World) -> dict[str, Any]:
             "purchase_type": "purchase",
             "affinity_types": ["purchase", "view", "comment"],
         },
-        # Those who look for low prices, by age and by what they bought at one, answer discounts.
-        "ranker": {
-            "categorical": ["activity_type", "age_band"],
-            "more_inputs": {
-                "age_discount": f"({lowest_age} - 42) * {off}",
-                "coupon_discount": f"(1 + coupon_count_all) / (2 + purchase_count_all) * {off}",
-            },
-        },
+        "ranker": _ranker(),
         "retrieval": {"refit_days": 60, "methods": {"als": 1.0, "history": 1.0}},
         # Campaigns come and go within the horizon, so that lists of its first day have much that
         # the log does not show later: they cannot be valued from it, and the truth is known anyway.
         "promote": {"min_effective_rows": 0},
         "evaluate": {"horizon_days": world.days // 6},
+    }
+
+
+def _ranker() -> dict[str, Any]:
+    """Who looks for low prices, by age and by what they bought at one, answers discounts."""
+    lowest_age = "try_cast(substring_index(age_band, '-', 1) AS INT)"
+    off = "(try_cast(substring_index(activity_type, ' ', 1) AS INT) - 20) / 15"
+    return {
+        "categorical": ["activity_type", "age_band"],
+        "more_inputs": {
+            "age_discount": f"({lowest_age} - 42) * {off}",
+            "coupon_discount": f"(1 + coupon_count_all) / (2 + purchase_count_all) * {off}",
+        },
     }

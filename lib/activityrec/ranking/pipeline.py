@@ -43,14 +43,15 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
     Raises
     ------
     ConfigError
-        An expression of ``ranker.inputs`` does not resolve, a column of ``ranker.categorical``
-        does not exist, or the method is an extra that is not installed.
+        An expression of ``ranker.inputs`` or ``more_inputs`` does not resolve, a column of
+        ``ranker.categorical`` does not exist, or the method is an extra that is not installed.
     StateError
         There are not both answered and unanswered examples.
     """
     inputs = ranker_inputs(config)
     for name, sql in inputs.items():
-        check_expression(examples, f"ranker.inputs.{name}", sql)
+        section = "more_inputs" if name in config.ranker.more_inputs else "inputs"
+        check_expression(examples, f"ranker.{section}.{name}", sql)
     if unknown := sorted(set(one_hot_columns(config)) - set(examples.columns)):
         raise ConfigError(f"ranker.categorical: {unknown} are no columns of training_examples")
     examples = weighted(examples)
