@@ -197,7 +197,8 @@ def _logging(log: DataFrame, options: OffPolicyOptions, summary: _Summary) -> li
 
 
 def _estimates(log: DataFrame, options: OffPolicyOptions) -> list[Row]:
-    same = F.col("target") > 0
+    # The lists behind it are dear, and each of the figures below asks for them.
+    log, same = log.persist(), F.col("target") > 0
     counted = log.agg(
         F.count_if(same).alias("chosen"),
         F.count_if(same & (F.col("reward") > 0)).alias("chosen_answers"),
@@ -207,6 +208,7 @@ def _estimates(log: DataFrame, options: OffPolicyOptions) -> list[Row]:
         rows = [row.asDict() for row in off_policy_estimates(log, options).collect()]
     except (StateError, ContractError) as error:
         rows = [_refused(error)]
+    log.unpersist()
     return [row | counted.asDict() for row in rows]
 
 

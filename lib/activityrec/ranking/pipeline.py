@@ -1,6 +1,7 @@
 """The ranker as one MLlib Pipeline: from the columns of an example to a probability."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from pyspark.ml import Pipeline, PipelineModel
@@ -94,13 +95,14 @@ def weighted(examples: DataFrame) -> DataFrame:
     return examples.withColumn("weight", F.lit(1.0))
 
 
-def probabilities(model: PipelineModel, examples: DataFrame) -> DataFrame:
-    """``examples`` with ``probability``, that of a response."""
+def probabilities(model: PipelineModel, examples: DataFrame, made: Iterable[str] = ()) -> DataFrame:
+    """``examples`` with ``probability``, that of a response, and the columns ``made`` of those
+    that the pipeline makes on its way."""
     scored = model.transform(examples)
     probability = of_response()
     if CALIBRATED in scored.columns:
         probability = (1 - TRACE) * F.col(CALIBRATED) + TRACE * probability
-    return scored.select(*examples.columns, probability.alias("probability"))
+    return scored.select(*examples.columns, *made, probability.alias("probability"))
 
 
 def of_response() -> Column:

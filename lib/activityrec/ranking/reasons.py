@@ -30,9 +30,14 @@ BOUND = 1e-9
 """Probabilities are kept so far from 0 and 1: log-odds are finite."""
 
 
+_INPUTS = "ranker_inputs"
+
+
 def reason_columns(config: Config) -> dict[str, Column]:
-    """The columns that a row needs for its reasons, from those of a training example."""
-    inputs = {name: F.expr(sql) for name, sql in input_columns(config).items()}
+    """The columns that a row needs for its reasons, from those of a scored candidate: with the
+    input columns of its pipeline, all in one array: lists are made in Python, where as many
+    columns would take twice as long to come and go."""
+    inputs = {_INPUTS: F.array(*input_columns(config))}
     return inputs | {name: F.col(name) for name in one_hot_columns(config)}
 
 
@@ -51,11 +56,13 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
     place = next(n for n, s in enumerate(stages) if isinstance(s, VectorAssembler))
     encoders, assembler, scaler = stages[1:place], stages[place], stages[place + 1]
     after = [s for s in stages[place + 1 :] if not isinstance(s, IsotonicRegressionModel)]
-    inputs = reason_columns(config)
+    carried = reason_columns(config)
     # Apart, lest a column have the name of one that the pipeline makes, as probability has.
-    kept = F.struct(*[name for name in rows.columns if name not in inputs]).alias("_row")
+    kept = F.struct(*[name for name in rows.columns if name not in carried]).alias("_row")
+    inputs = [F.col(_INPUTS)[n].alias(name) for n, name in enumerate(input_columns(config))]
     values = vector_to_array(F.col(FEATURES)).alias("_values")
-    encoded = PipelineModel([*encoders, assembler]).transform(rows.select(kept, *inputs))
+    rows = rows.select(kept, *inputs, *one_hot_columns(config))
+    encoded = PipelineModel([*encoders, assembler]).transform(rows)
     scored = encoded.select("_row", values)
 
     of_input = input_groups(config)

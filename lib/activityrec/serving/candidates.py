@@ -15,6 +15,7 @@ from activityrec.features.outcomes import responses_of
 from activityrec.features.pairs import EligibleItems
 from activityrec.features.snapshots import Snapshots
 from activityrec.ingest.horizon import live_activities
+from activityrec.ranking.inputs import input_columns
 from activityrec.ranking.pipeline import probabilities
 from activityrec.retrieval.eligibility import CELL_RULES, Barrier
 from activityrec.retrieval.kernel import LiveActivities, candidate_fields, candidate_mapper
@@ -121,10 +122,11 @@ def scored_candidates(serving: Serving, sides: Sides, excluded: int = 0) -> Data
     -------
     DataFrame
         The columns of ``features.training_examples`` without label and exposure_ts, ``score``
-        (what lists are ordered by) and ``probability`` (NULL without a ranker). The rows of a
-        user stand together, in one partition: nothing is shuffled after the kernel. Also the
-        columns of :func:`activityrec.serving.rules.rule_columns`, and with ``excluded`` the
-        number ``rule`` of :data:`activityrec.retrieval.eligibility.RULES`, 0 for candidates.
+        (what lists are ordered by) and ``probability`` (NULL without a ranker), with a ranker the
+        input columns of its pipeline. The rows of a user stand together, in one partition:
+        nothing is shuffled after the kernel. Also the columns of
+        :func:`activityrec.serving.rules.rule_columns`, and with ``excluded`` the number ``rule``
+        of :data:`activityrec.retrieval.eligibility.RULES`, 0 for candidates.
     """
     users = _users(serving, sides)
     affinities = [column.name for column in tables.affinity_columns(serving.config.features)]
@@ -149,7 +151,7 @@ def scored_candidates(serving: Serving, sides: Sides, excluded: int = 0) -> Data
     if serving.ranker is None:
         nothing = F.lit(None).cast("double")
         return candidates.withColumns({"probability": nothing, "score": F.col("list_score")})
-    scored = probabilities(serving.ranker, candidates)
+    scored = probabilities(serving.ranker, candidates, input_columns(serving.config))
     return scored.withColumn("score", F.coalesce(serving.ordered_by, F.lit(0.0)))
 
 
@@ -194,8 +196,11 @@ def _users(serving: Serving, sides: Sides) -> DataFrame:
     profile = serving.history.users.select(
         "user_id", barred.alias("_barred"), favoured.alias("_favoured")
     )
+    # Few bytes and much work: scanned as they lie, or joined with what is broadcast, all users may
+    # be one task.
+    users = serving.users.repartition("user_id")
     joined = (
-        serving.users.join(sides.histories, on=["snapshot_date", "user_id"], how="inner")
+        users.join(sides.histories, on=["snapshot_date", "user_id"], how="inner")
         .join(vectors, on="user_id", how="left")
         .join(profile, on="user_id", how="left")
     )

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from activityrec.retrieval.spread import Spread, spread
+from activityrec.serving.audience import Audience
 from activityrec.serving.blocks import (
     REASONS,
     Entries,
@@ -51,9 +51,10 @@ def ranked_lists(
         The columns of ``candidates`` with ``rank``, ``propensity``, ``excluded_by`` and
         ``listed``. ``listed`` is ``user`` for the rows of lists, which have a ``propensity``: the
         probability with which the slot chose the activity given the slots above it. It is
-        ``activity`` for rows of an audience, there ranked within the partition, best first by
-        score, then by id. With ``rules.explain`` it is ``excluded`` for what would have entered a
-        list but for the rule ``excluded_by``; ``rank`` is the place that it would have had.
+        ``activity`` for rows of an audience, which have ids and scores alone, ranked within the
+        partition, best first by score, then by id. With ``rules.explain`` it is ``excluded`` for
+        what would have entered a list but for the rule ``excluded_by``; ``rank`` is the place that
+        it would have had.
     """
     made = mapper(spread(candidates.sparkSession, rules), k, audience_size)
     added = "rank INT, propensity DOUBLE, excluded_by STRING, listed STRING"
@@ -117,47 +118,23 @@ def mapper(rules: Spread[ListRules], k: int, audience_size: int) -> Callable[[Ba
 
     def compute(batches: Batches) -> Batches:
         mine = rules.value()
-        audience: list[pd.DataFrame] = []
+        audience = Audience(audience_size)
         schema = None
         for rows in whole_users(batches):
             schema = rows.schema
-            audience = _trim([*audience, _may_be_sent(rows)], audience_size)
+            audience.add(rows)
             lists, left_out = listed(block_of(rows, mine, k), mine, k)
             yield from _emit(rows, lists, "user")
             yield from _emit(rows, left_out, "excluded")
         if schema is not None:
-            best = _best(pd.concat(audience, ignore_index=True), audience_size)
-            kept = pa.Table.from_pandas(best[schema.names], schema=schema, preserve_index=False)
-            row = np.arange(len(best))
-            ranks = best["rank"].to_numpy().astype(np.int64)
-            yield from _emit(kept, Entries(row, ranks, np.full(len(best), np.nan)), "activity")
+            kept, rank = audience.best()
+            for field in schema:
+                if field.name not in kept.column_names:
+                    kept = kept.append_column(field, pa.nulls(kept.num_rows, field.type))
+            entries = Entries(np.arange(len(rank)), rank, np.full(len(rank), np.nan))
+            yield from _emit(kept.select(schema.names), entries, "activity")
 
     return compute
-
-
-def _may_be_sent(rows: pa.Table) -> pd.DataFrame:
-    """What no rule excludes, before lists are made."""
-    if "rule" in rows.column_names:
-        rows = rows.filter(pc.equal(rows.column("rule"), 0))
-    if "room" in rows.column_names:
-        rows = rows.filter(pc.greater(rows.column("room").fill_null(1), 0))
-    return rows.to_pandas()
-
-
-def _trim(parts: list[pd.DataFrame], audience_size: int) -> list[pd.DataFrame]:
-    """Join the parts and cut them back once they have grown to twice what is kept."""
-    together = pd.concat(parts, ignore_index=True)
-    limit = 2 * audience_size * together["activity_id"].nunique()
-    if len(together) <= limit:
-        return [together]
-    return [_best(together, audience_size).drop(columns="rank")]
-
-
-def _best(rows: pd.DataFrame, n: int) -> pd.DataFrame:
-    by = ["activity_id", "score", "user_id"]
-    ordered = rows.sort_values(by, ascending=[True, False, True], kind="stable")
-    rank = ordered.groupby("activity_id", sort=False).cumcount() + 1
-    return ordered.assign(rank=rank)[rank <= n]
 
 
 def _emit(rows: pa.Table, entries: Entries, where: str) -> Batches:

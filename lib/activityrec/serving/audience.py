@@ -1,0 +1,75 @@
+"""The best users of each activity, of users who come block by block."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from activityrec.features.affinity import Ints
+
+COLUMNS = ("user_id", "activity_id", "score", "model_score", "probability")
+"""What is kept of a candidate; those that it has."""
+
+ROWS_AT_LEAST = 50_000
+"""Fewer rows are not looked through for those that can go."""
+
+
+class Audience:
+    """The best ``size`` users of each activity, by score, then by user_id.
+
+    It holds at most twice what it gives, or ``ROWS_AT_LEAST`` rows and a block.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._parts: list[pa.Table] = []
+        self._rows = 0
+        self._limit = ROWS_AT_LEAST
+        # Of the activities that have all their users: the least score that is still good enough.
+        self._full: pa.Array = pa.array([], pa.string())
+        self._least = np.full(1, -np.inf)
+
+    def add(self, candidates: pa.Table) -> None:
+        """Look at candidates, which have user_id, activity_id and ``score``; those that have a
+        ``rule``, or no ``room``, are none for an audience."""
+        rows = candidates.select([c for c in COLUMNS if c in candidates.column_names])
+        rows = rows.filter(pc.and_(_may_be_sent(candidates), self._is_good_enough(rows)))
+        self._parts.append(rows)
+        self._rows += rows.num_rows
+        if self._rows > self._limit:
+            self._trim()
+
+    def best(self) -> tuple[pa.Table, Ints]:
+        """The rows kept, and the rank of each in its audience, from 1."""
+        rows = pa.concat_tables(self._parts).combine_chunks()
+        activity = rows.column("activity_id").combine_chunks().dictionary_encode().indices
+        order = pc.sort_indices(
+            rows.append_column("_activity", activity),
+            [("_activity", "ascending"), ("score", "descending"), ("user_id", "ascending")],
+        )
+        numbers = activity.take(order).to_numpy()
+        rank: Ints = np.arange(len(numbers)) - np.searchsorted(numbers, numbers) + 1
+        kept = rank <= self._size
+        return rows.take(order.filter(pa.array(kept))), rank[kept]
+
+    def _trim(self) -> None:
+        rows, rank = self.best()
+        self._parts, self._rows = [rows], rows.num_rows
+        self._limit = max(ROWS_AT_LEAST, 2 * self._rows)
+        last = rows.filter(pa.array(rank == self._size))
+        self._full = last.column("activity_id").combine_chunks()
+        self._least = np.append(last.column("score").to_numpy(), -np.inf)
+
+    def _is_good_enough(self, rows: pa.Table) -> pa.ChunkedArray:
+        place = pc.index_in(rows.column("activity_id"), value_set=self._full)
+        least = self._least[place.fill_null(len(self._full)).to_numpy()]
+        return pc.greater_equal(rows.column("score"), pa.array(least))
+
+
+def _may_be_sent(candidates: pa.Table) -> pa.ChunkedArray:
+    """What no rule excludes, before lists are made."""
+    allowed = pa.chunked_array([np.ones(candidates.num_rows, dtype=bool)])
+    if "rule" in candidates.column_names:
+        allowed = pc.and_(allowed, pc.equal(candidates.column("rule"), 0))
+    if "room" in candidates.column_names:
+        allowed = pc.and_(allowed, pc.greater(candidates.column("room").fill_null(1), 0))
+    return allowed
