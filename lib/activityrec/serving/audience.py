@@ -16,13 +16,17 @@ ROWS_AT_LEAST = 50_000
 class Audience:
     """The best ``size`` users of each activity, by score, then by user_id.
 
-    It holds at most twice what it gives, or ``ROWS_AT_LEAST`` rows and a block.
+    Attributes
+    ----------
+    held
+        Rows that are kept so far: at most twice as many as :meth:`best` gives, or
+        ``ROWS_AT_LEAST``.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._parts: list[pa.Table] = []
-        self._rows = 0
+        self.held = 0
         self._limit = ROWS_AT_LEAST
         # Of the activities that have all their users: the least score that is still good enough.
         self._full: pa.Array = pa.array([], pa.string())
@@ -34,8 +38,8 @@ class Audience:
         rows = candidates.select([c for c in COLUMNS if c in candidates.column_names])
         rows = rows.filter(pc.and_(_may_be_sent(candidates), self._is_good_enough(rows)))
         self._parts.append(rows)
-        self._rows += rows.num_rows
-        if self._rows > self._limit:
+        self.held += rows.num_rows
+        if self.held > self._limit:
             self._trim()
 
     def best(self) -> tuple[pa.Table, Ints]:
@@ -53,8 +57,8 @@ class Audience:
 
     def _trim(self) -> None:
         rows, rank = self.best()
-        self._parts, self._rows = [rows], rows.num_rows
-        self._limit = max(ROWS_AT_LEAST, 2 * self._rows)
+        self._parts, self.held = [rows], rows.num_rows
+        self._limit = max(ROWS_AT_LEAST, 2 * self.held)
         last = rows.filter(pa.array(rank == self._size))
         self._full = last.column("activity_id").combine_chunks()
         self._least = np.append(last.column("score").to_numpy(), -np.inf)
