@@ -17,11 +17,18 @@ from activityrec.config_file import load_config
 from activityrec.features import pairs
 from activityrec.features.affinity import ActivitySide, Ragged
 from activityrec.planning import Need, advice, partitions, plan
-from activityrec.planning_sizes import Counts, kernel_bytes, row_bytes, side_bytes
+from activityrec.planning_sizes import (
+    Counts,
+    audience_bytes,
+    kernel_bytes,
+    row_bytes,
+    side_bytes,
+)
 from activityrec.retrieval.kernel import LiveActivities, candidate_mapper
 from activityrec.retrieval.methods.ease import item_weights
 from activityrec.retrieval.scores import ActivitySideVectors
 from activityrec.retrieval.spread import spread
+from activityrec.serving.audience import Audience
 from activityrec.tables import affinity_columns
 from tests.planted import configuration
 
@@ -120,6 +127,25 @@ def test_the_kernel_stays_within_its_block(
     assert 0.9 * planned < peak < planned, f"{peak:,} of {planned:,}"
 
 
+def test_audiences_stay_within_what_is_planned() -> None:
+    size, activities, block = 4_000, 10, 4_000
+    made, rng = Audience(size), np.random.default_rng(1)
+    pool = pa.proxy_memory_pool(pa.default_memory_pool())
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        for number in range(100):
+            users = [f"user-{number:03d}-{n:07d}" for n in range(block)]
+            names = [f"activity-{n:07d}" for n in rng.integers(0, activities, block)]
+            scores = rng.random(block)
+            columns = {"user_id": users, "activity_id": names, "score": scores}
+            made.add(pa.table(columns | {"model_score": scores, "probability": scores}))
+    finally:
+        pa.set_memory_pool(before)
+    planned, _ = audience_bytes(2 * size * activities, 16)
+    assert 0.5 * planned < pool.max_memory() < planned, f"{pool.max_memory():,} of {planned:,}"
+
+
 def test_rows_are_as_long_as_spark_makes_them(spark: SparkSession) -> None:
     types = ["STRING", "DATE", "INT", "DOUBLE", "STRING", *["DOUBLE"] * 60]
     names = ", ".join(f"c{n} {kind}" for n, kind in enumerate(types))
@@ -149,7 +175,12 @@ def sizes(needs: list[Need], where: str) -> dict[tuple[str, str], int]:
 def test_shuffles_grow_with_users_and_not_with_activities() -> None:
     ours = sizes(plan(config(), COUNTS), "shuffle")
     more = sizes(plan(config(), replace(COUNTS, activities=5_000, eligible=1_000_000)), "shuffle")
-    assert ours == more
+    # The audiences themselves are so many: of ten times the activities ten times, and not more
+    # than there are candidates of users.
+    audiences = ("recommend", "audiences of all tasks, at most")
+    assert more.pop(audiences) <= 10 * ours[audiences]
+    of_users = {key: size for key, size in ours.items() if key != audiences}
+    assert of_users == more
     twice = replace(COUNTS, users=2_000_000, events=200_000_000)
     for key, size in sizes(plan(config(), twice), "shuffle").items():
         assert size <= 2 * ours[key]

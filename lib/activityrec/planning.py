@@ -15,6 +15,7 @@ from activityrec.planning_sizes import (
     DOUBLE,
     FLOAT,
     Counts,
+    audience_bytes,
     kernel_bytes,
     row_bytes,
     side_bytes,
@@ -29,7 +30,7 @@ FACTOR_BLOCK = 256 << 20
 """Above this a block of ALS's factors is a burden for a task of some gigabytes."""
 KEY_BYTES = 64
 """A pseudonym: HMAC-SHA-256 in hexadecimal."""
-INGESTED_PER_SECOND = 225_325
+INGESTED_PER_SECOND = 177_916
 """Rows of clean.events with all rules on 2 cores: benchmarks/ingest.py, docs/ingestion.md."""
 
 
@@ -160,10 +161,25 @@ def _recommend(config: Config, counts: Counts) -> Iterator[Need]:
                counts.users * one, f"{counts.users:,} x {one:,}")  # fmt: skip
     size, arithmetic = kernel_bytes(config, counts.activities)
     yield Need("recommend", "each core", "the kernel's block, in Python", size, arithmetic)
+    parts = ceil(counts.users * one / ADVISORY_PARTITION)
+    yield from _audiences(config, counts, user, parts)
     row = row_bytes([column.type for column in tables.RECOMMENDATIONS.columns], counts.id_bytes)
     k = config.recommend.k
     yield Need("recommend", "table", "recommendations, without offers and reasons",
                counts.users * k * row, f"{counts.users:,} x k {k} x {row}")  # fmt: skip
+
+
+def _audiences(config: Config, counts: Counts, user: int, parts: int) -> Iterator[Need]:
+    """Each task keeps the best users of each activity; then those of all tasks meet."""
+    size, each = config.recommend.audience_size, min(config.recommend.candidates, counts.activities)
+    made = counts.users * each
+    held, arithmetic = audience_bytes(min(ceil(made / parts), 2 * size * counts.activities), user)
+    yield Need("recommend", "each core", "audiences, in Python", held, arithmetic)
+    row = row_bytes(["STRING", "STRING", "DOUBLE", "DOUBLE"], counts.id_bytes) + user
+    row -= words(counts.id_bytes)
+    rows = min(made, parts * size * counts.activities)
+    yield Need("recommend", "shuffle", "audiences of all tasks, at most",
+               rows * row, f"{rows:,} x {row}")  # fmt: skip
 
 
 def _user_side(config: Config, counts: Counts) -> int:

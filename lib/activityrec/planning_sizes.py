@@ -13,6 +13,8 @@ from activityrec.tables import affinity_columns
 
 DOUBLE = LONG = 8
 FLOAT = INT = 4
+AUDIENCE_COPIES = 4
+"""How often rows of audiences are there while they are put in order: measured, see the tests."""
 TEMPORARIES = 6
 """Further arrays of a block's size that live while one is ranked: measured, see the tests."""
 
@@ -94,6 +96,21 @@ def kernel_bytes(config: Config, activities: int, cells: int = CELLS_PER_BLOCK) 
         f"8 x {height:,} users x ({activities:,} activities x ({fields} fields + {TEMPORARIES}) + "
         f"{kept:,} candidates x {fields})"
     )
+
+
+def audience_bytes(rows: int, user: int) -> tuple[int, str]:
+    """What the audiences of one task take in a Python worker at most, while ``rows`` are looked
+    through for those that can go: Arrow rows of two ids and three DOUBLE, those that stay beside
+    them, and their order.
+
+    Parameters
+    ----------
+    user
+        Bytes of a user's id; those of an activity's are taken to be as many.
+    """
+    row = 2 * (user + INT) + 3 * DOUBLE
+    size = rows * AUDIENCE_COPIES * row
+    return size, f"{rows:,} rows x {row} bytes x {AUDIENCE_COPIES}"
 
 
 def _dense_width(name: str, config: Config, counts: Counts) -> int | None:

@@ -55,6 +55,17 @@ class Run:
         self.process.wait(DEADLINE)
 
 
+def submitted(log: Path, master: str, *job: str) -> Run:
+    """Give a job to a cluster, after further arguments of spark-submit."""
+    confs = [part for key, value in CONFS.items() for part in ("--conf", f"{key}={value}")]
+    command = [str(ROOT / "spark-submit.sh"), "--master", master, *confs, *job]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=out, stderr=out, start_new_session=True
+        )
+    return Run(process, log)
+
+
 class Cluster:
     """A master, workers by number, and what was submitted to it."""
 
@@ -97,14 +108,7 @@ class Cluster:
         worker.wait(DEADLINE)
 
     def submit(self, *job: str) -> Run:
-        confs = [part for key, value in CONFS.items() for part in ("--conf", f"{key}={value}")]
-        log = self.folder / f"run{len(self.runs)}.log"
-        command = [str(ROOT / "spark-submit.sh"), "--master", self.url, *confs, *job]
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                command, cwd=ROOT, stdout=out, stderr=out, start_new_session=True
-            )
-        self.runs.append(Run(process, log))
+        self.runs.append(submitted(self.folder / f"run{len(self.runs)}.log", self.url, *job))
         return self.runs[-1]
 
     def stop(self) -> None:
