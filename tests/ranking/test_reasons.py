@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from activityrec.config import Config
 from activityrec.errors import ConfigError
+from activityrec.ranking import reasons
 from activityrec.ranking.calibration import Later, calibrated
 from activityrec.ranking.groups import input_groups
 from activityrec.ranking.inputs import input_columns
@@ -30,13 +31,13 @@ def _explained(rows: DataFrame, model, config: Config) -> dict[str, dict[str, fl
     listed = scored.select("user_id", "probability", *reason_columns(config))
     found = with_reasons(listed, model, config)
     assert found.columns == ["user_id", "probability", "reasons"]
-    reasons = {row["user_id"]: row["reasons"] for row in found.collect()}
-    for listed_reasons in reasons.values():
+    by_user = {row["user_id"]: row["reasons"] for row in found.collect()}
+    for listed_reasons in by_user.values():
         sizes = [abs(reason["contribution"]) for reason in listed_reasons]
         assert sizes == sorted(sizes, reverse=True)
     return {
         user: {reason["group"]: reason["contribution"] for reason in listed_reasons}
-        for user, listed_reasons in reasons.items()
+        for user, listed_reasons in by_user.items()
     }
 
 
@@ -63,6 +64,22 @@ def test_those_of_a_logistic_ranker_are_exact_and_add_up(
         log_odds = math.log(scores[user] / (1 - scores[user]))
         bases.add(round(log_odds - sum(own.values()), 6))
     assert len(bases) == 1, "what is left is the log-odds of the mean example"
+
+
+def test_what_holds_for_every_ranker_gives_the_same_for_a_logistic_one(
+    examples: DataFrame, planted_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = ranker_config(planted_config, "logistic", groups=GROUPS)
+    # What never varies adds nothing.
+    constant = examples.withColumn("rate", F.lit(0.1))
+    model = fit_ranker(constant, config)
+    few = constant.where("user_id < 'u0010'")
+    exact = _explained(few, model, config)
+    monkeypatch.setattr(reasons, "LogisticRegressionModel", ())
+    approximate = _explained(few, model, config)
+    assert exact and {own["other"] for own in exact.values()} == {0.0}
+    for user, own in exact.items():
+        assert own == pytest.approx(approximate[user], abs=1e-9)
 
 
 @pytest.mark.parametrize("method", ["gbt", "naive_bayes", "fm"])

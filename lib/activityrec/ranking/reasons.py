@@ -9,9 +9,11 @@ take a one-hot code at its mean, which lies between 0 and 1, for whichever their
 Calibration, which is increasing, is left out.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from pyspark.ml import PipelineModel
+from pyspark.ml.classification import LogisticRegressionModel
 from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.ml.regression import IsotonicRegressionModel
@@ -67,9 +69,34 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
 
     of_input = input_groups(config)
     slots = [of_input[name] for name in slot_names(encoders, config)]
+    groups, means = sorted(set(slots)), scaler.mean.toArray().tolist()
+    logistic = [s for s in after if isinstance(s, LogisticRegressionModel)]
+    if logistic:
+        added = _exact(logistic[0], means, slots)
+        scored = scored.select("_row", *[added[g].alias(f"_{n}") for n, g in enumerate(groups)])
+    else:
+        scored = _occluded(scored, after, means, slots)
+    return scored.select("_row.*", _sorted(groups).alias("reasons"))
+
+
+def _exact(
+    model: LogisticRegressionModel, means: Sequence[float], slots: Sequence[str]
+) -> dict[str, Column]:
+    """By group: Σ weight × (value - mean) over its places in ``_values``."""
+    found = {group: F.lit(0.0) for group in slots}
+    weights = model.coefficients.toArray().tolist()
+    for place, (group, weight, mean) in enumerate(zip(slots, weights, means, strict=True)):
+        if weight:
+            found[group] += F.lit(weight) * (F.col("_values")[place] - F.lit(mean))
+    return found
+
+
+def _occluded(
+    scored: DataFrame, stages: list, means: Sequence[float], slots: Sequence[str]
+) -> DataFrame:
+    """A column for each group in turn: the log-odds less those with its places at their means."""
     groups = sorted(set(slots))
-    means = scaler.mean.toArray().tolist()
-    scored = _log_odds(scored, after, F.col("_values"), "_all")
+    scored = _log_odds(scored, stages, F.col("_values"), "_all")
     for number, group in enumerate(groups):
         own = [mean if slot == group else None for slot, mean in zip(slots, means, strict=True)]
         replaced = F.zip_with(
@@ -77,8 +104,9 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
             F.array(*[F.lit(mean).cast("double") for mean in own]),
             lambda value, mean: F.coalesce(mean, value),
         )
-        scored = _log_odds(scored, after, replaced, f"_{number}")
-    return scored.select("_row.*", _sorted(groups).alias("reasons"))
+        scored = _log_odds(scored, stages, replaced, f"_{number}")
+    added = [(F.col("_all") - F.col(f"_{n}")).alias(f"_{n}") for n in range(len(groups))]
+    return scored.select("_row", *added)
 
 
 def _log_odds(rows: DataFrame, stages: list, values: Column, name: str) -> DataFrame:
@@ -88,12 +116,12 @@ def _log_odds(rows: DataFrame, stages: list, values: Column, name: str) -> DataF
     return scored.select(*rows.columns, F.log(p / (1 - p)).alias(name))
 
 
-def _sorted(groups: list[str]) -> Column:
+def _sorted(groups: Sequence[str]) -> Column:
     rows = [
         F.struct(
-            (-F.abs(F.col("_all") - F.col(f"_{number}"))).alias("size"),
+            (-F.abs(F.col(f"_{number}"))).alias("size"),
             F.lit(group).alias("group"),
-            (F.col("_all") - F.col(f"_{number}")).alias("contribution"),
+            F.col(f"_{number}").alias("contribution"),
         )
         for number, group in enumerate(groups)
     ]
