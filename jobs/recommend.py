@@ -41,7 +41,7 @@ def run(job: Job) -> dict[str, int]:
         f"affinity_{what}": F.col(f"{kind}_eligible_{what}") if kind else F.lit(None)
         for what in ("products", "amount")
     }
-    inputs = reason_columns(config) if serving.ranker else {}
+    inputs = reason_columns(serving.ranker, config) if serving.ranker else {}
     scores = {"scores": score_map(config.retrieval)}
     figures = figure_columns(config)
     made = made_lists(serving, both, job.run_id, bought | scores | figures | inputs)

@@ -139,7 +139,7 @@ def test_audiences_stay_within_what_is_planned() -> None:
             names = [f"activity-{n:07d}" for n in rng.integers(0, activities, block)]
             scores = rng.random(block)
             columns = {"user_id": users, "activity_id": names, "score": scores}
-            made.add(pa.table(columns | {"model_score": scores, "probability": scores}))
+            made.add(pa.table(columns | {"probability": scores}))
     finally:
         pa.set_memory_pool(before)
     planned, _ = audience_bytes(2 * size * activities, 16)

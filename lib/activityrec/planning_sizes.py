@@ -100,7 +100,7 @@ def kernel_bytes(config: Config, activities: int, cells: int = CELLS_PER_BLOCK) 
 
 def audience_bytes(rows: int, user: int) -> tuple[int, str]:
     """What the audiences of one task take in a Python worker at most, while ``rows`` are looked
-    through for those that can go: Arrow rows of two ids and three DOUBLE, those that stay beside
+    through for those that can go: Arrow rows of two ids and two DOUBLE, those that stay beside
     them, and their order.
 
     Parameters
@@ -108,7 +108,7 @@ def audience_bytes(rows: int, user: int) -> tuple[int, str]:
     user
         Bytes of a user's id; those of an activity's are taken to be as many.
     """
-    row = 2 * (user + INT) + 3 * DOUBLE
+    row = 2 * (user + INT) + 2 * DOUBLE
     size = rows * AUDIENCE_COPIES * row
     return size, f"{rows:,} rows x {row} bytes x {AUDIENCE_COPIES}"
 

@@ -11,8 +11,7 @@ from activityrec.errors import ConfigError
 from activityrec.ranking import reasons
 from activityrec.ranking.calibration import Later, calibrated
 from activityrec.ranking.groups import input_groups
-from activityrec.ranking.inputs import input_columns
-from activityrec.ranking.pipeline import coefficients, fit_ranker, probabilities
+from activityrec.ranking.pipeline import coefficients, fit_ranker, numeric_inputs, probabilities
 from activityrec.ranking.reasons import reason_columns, with_reasons
 from tests.ranking.shop import SCHEMA, example_rows, ranker_config
 
@@ -26,9 +25,9 @@ def examples(spark: SparkSession) -> DataFrame:
 
 def _explained(rows: DataFrame, model, config: Config) -> dict[str, dict[str, float]]:  # type: ignore[no-untyped-def]
     # Lists have a probability of their own, which is not to be mixed up.
-    scored = probabilities(model, rows, input_columns(config))
-    scored = scored.withColumns(reason_columns(config) | {"probability": F.lit(0.5)})
-    listed = scored.select("user_id", "probability", *reason_columns(config))
+    scored = probabilities(model, rows, numeric_inputs(model))
+    scored = scored.withColumns(reason_columns(model, config) | {"probability": F.lit(0.5)})
+    listed = scored.select("user_id", "probability", *reason_columns(model, config))
     found = with_reasons(listed, model, config)
     assert found.columns == ["user_id", "probability", "reasons"]
     by_user = {row["user_id"]: row["reasons"] for row in found.collect()}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from pyspark.ml import Pipeline, PipelineModel
@@ -9,6 +10,7 @@ from pyspark.ml.classification import LogisticRegressionModel
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.ml.feature import (
     OneHotEncoder,
+    OneHotEncoderModel,
     SQLTransformer,
     StandardScaler,
     StringIndexer,
@@ -103,6 +105,14 @@ def probabilities(model: PipelineModel, examples: DataFrame, made: Iterable[str]
     if CALIBRATED in scored.columns:
         probability = (1 - TRACE) * F.col(CALIBRATED) + TRACE * probability
     return scored.select(*examples.columns, *made, probability.alias("probability"))
+
+
+def numeric_inputs(model: PipelineModel) -> list[str]:
+    """The input columns that a fitted pipeline makes, in the order of its features."""
+    stages: list[Any] = model.stages
+    assembler = next(stage for stage in stages if isinstance(stage, VectorAssembler))
+    encoded = [s.getOutputCols() for s in stages if isinstance(s, OneHotEncoderModel)]
+    return [name for name in assembler.getInputCols() if name not in chain(*encoded)]
 
 
 def of_response() -> Column:

@@ -23,9 +23,9 @@ from pyspark.sql import functions as F
 from activityrec.config import Config
 from activityrec.ranking.groups import input_groups
 from activityrec.ranking.importance import slot_names
-from activityrec.ranking.inputs import input_columns, one_hot_columns
+from activityrec.ranking.inputs import one_hot_columns
 from activityrec.ranking.methods import FEATURES
-from activityrec.ranking.pipeline import of_response
+from activityrec.ranking.pipeline import numeric_inputs, of_response
 
 REASONS = "ARRAY<STRUCT<group: STRING, contribution: DOUBLE>>"
 BOUND = 1e-9
@@ -35,11 +35,11 @@ BOUND = 1e-9
 _INPUTS = "ranker_inputs"
 
 
-def reason_columns(config: Config) -> dict[str, Column]:
+def reason_columns(model: PipelineModel, config: Config) -> dict[str, Column]:
     """The columns that a row needs for its reasons, from those of a scored candidate: with the
     input columns of its pipeline, all in one array: lists are made in Python, where as many
     columns would take twice as long to come and go."""
-    inputs = {_INPUTS: F.array(*input_columns(config))}
+    inputs = {_INPUTS: F.array(*numeric_inputs(model))}
     return inputs | {name: F.col(name) for name in one_hot_columns(config)}
 
 
@@ -58,10 +58,10 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
     place = next(n for n, s in enumerate(stages) if isinstance(s, VectorAssembler))
     encoders, assembler, scaler = stages[1:place], stages[place], stages[place + 1]
     after = [s for s in stages[place + 1 :] if not isinstance(s, IsotonicRegressionModel)]
-    carried = reason_columns(config)
+    carried = reason_columns(model, config)
     # Apart, lest a column have the name of one that the pipeline makes, as probability has.
     kept = F.struct(*[name for name in rows.columns if name not in carried]).alias("_row")
-    inputs = [F.col(_INPUTS)[n].alias(name) for n, name in enumerate(input_columns(config))]
+    inputs = [F.col(_INPUTS)[n].alias(name) for n, name in enumerate(numeric_inputs(model))]
     values = vector_to_array(F.col(FEATURES)).alias("_values")
     rows = rows.select(kept, *inputs, *one_hot_columns(config))
     encoded = PipelineModel([*encoders, assembler]).transform(rows)

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from activityrec.features.affinity import Ints
 
-COLUMNS = ("user_id", "activity_id", "score", "model_score", "probability")
+COLUMNS = ("user_id", "activity_id", "score", "probability")
 """What is kept of a candidate; those that it has."""
 
 ROWS_AT_LEAST = 50_000
@@ -29,8 +29,8 @@ class Audience:
         self.held = 0
         self._limit = ROWS_AT_LEAST
         # Of the activities that have all their users: the least score that is still good enough.
-        self._full: pa.Array = pa.array([], pa.string())
-        self._least = np.full(1, -np.inf)
+        self._full: pa.Array | None = None
+        self._least = np.zeros(0)
 
     def add(self, candidates: pa.Table) -> None:
         """Look at candidates, which have user_id, activity_id and ``score``; those that have a
@@ -64,6 +64,8 @@ class Audience:
         self._least = np.append(last.column("score").to_numpy(), -np.inf)
 
     def _is_good_enough(self, rows: pa.Table) -> pa.ChunkedArray:
+        if self._full is None:
+            return _all(rows)
         place = pc.index_in(rows.column("activity_id"), value_set=self._full)
         least = self._least[place.fill_null(len(self._full)).to_numpy()]
         return pc.greater_equal(rows.column("score"), pa.array(least))
@@ -71,9 +73,13 @@ class Audience:
 
 def _may_be_sent(candidates: pa.Table) -> pa.ChunkedArray:
     """What no rule excludes, before lists are made."""
-    allowed = pa.chunked_array([np.ones(candidates.num_rows, dtype=bool)])
+    allowed = _all(candidates)
     if "rule" in candidates.column_names:
         allowed = pc.and_(allowed, pc.equal(candidates.column("rule"), 0))
     if "room" in candidates.column_names:
         allowed = pc.and_(allowed, pc.greater(candidates.column("room").fill_null(1), 0))
     return allowed
+
+
+def _all(rows: pa.Table) -> pa.ChunkedArray:
+    return pa.chunked_array([np.ones(rows.num_rows, dtype=bool)])

@@ -15,8 +15,7 @@ from activityrec.features.outcomes import responses_of
 from activityrec.features.pairs import EligibleItems
 from activityrec.features.snapshots import Snapshots
 from activityrec.ingest.horizon import live_activities
-from activityrec.ranking.inputs import input_columns
-from activityrec.ranking.pipeline import probabilities
+from activityrec.ranking.pipeline import numeric_inputs, probabilities
 from activityrec.retrieval.eligibility import CELL_RULES, Barrier
 from activityrec.retrieval.kernel import LiveActivities, candidate_fields, candidate_mapper
 from activityrec.retrieval.sides import activity_sides, no_sides, users_side
@@ -151,7 +150,7 @@ def scored_candidates(serving: Serving, sides: Sides, excluded: int = 0) -> Data
     if serving.ranker is None:
         nothing = F.lit(None).cast("double")
         return candidates.withColumns({"probability": nothing, "score": F.col("list_score")})
-    scored = probabilities(serving.ranker, candidates, input_columns(serving.config))
+    scored = probabilities(serving.ranker, candidates, numeric_inputs(serving.ranker))
     return scored.withColumn("score", F.coalesce(serving.ordered_by, F.lit(0.0)))
 
 
