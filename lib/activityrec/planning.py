@@ -30,7 +30,7 @@ FACTOR_BLOCK = 256 << 20
 """Above this a block of ALS's factors is a burden for a task of some gigabytes."""
 KEY_BYTES = 64
 """A pseudonym: HMAC-SHA-256 in hexadecimal."""
-INGESTED_PER_SECOND = 177_916
+INGESTED_PER_SECOND = 146_075
 """Rows of clean.events with all rules on 2 cores: benchmarks/ingest.py, docs/ingestion.md."""
 
 
