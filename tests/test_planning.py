@@ -177,7 +177,7 @@ def test_shuffles_grow_with_users_and_not_with_activities() -> None:
     more = sizes(plan(config(), replace(COUNTS, activities=5_000, eligible=1_000_000)), "shuffle")
     # The audiences themselves are so many: of ten times the activities ten times, and not more
     # than there are candidates of users.
-    audiences = ("recommend", "audiences of all tasks, at most")
+    audiences = ("recommend", "audiences of all tasks, each with 64 MB of users")
     assert more.pop(audiences) <= 10 * ours[audiences]
     of_users = {key: size for key, size in ours.items() if key != audiences}
     assert of_users == more

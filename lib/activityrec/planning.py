@@ -23,6 +23,7 @@ from activityrec.planning_sizes import (
     words,
 )
 from activityrec.retrieval.spread import INLINE_BYTES
+from activityrec.serving.audience import ROWS_AT_LEAST
 
 ADVISORY_PARTITION = 64 << 20
 """spark.sql.adaptive.advisoryPartitionSizeInBytes, Spark's default."""
@@ -173,12 +174,14 @@ def _audiences(config: Config, counts: Counts, user: int, parts: int) -> Iterato
     """Each task keeps the best users of each activity; then those of all tasks meet."""
     size, each = config.recommend.audience_size, min(config.recommend.candidates, counts.activities)
     made = counts.users * each
-    held, arithmetic = audience_bytes(min(ceil(made / parts), 2 * size * counts.activities), user)
+    held, arithmetic = audience_bytes(
+        min(ceil(made / parts), max(ROWS_AT_LEAST, 2 * size * counts.activities)), user
+    )
     yield Need("recommend", "each core", "audiences, in Python", held, arithmetic)
     row = row_bytes(["STRING", "STRING", "DOUBLE", "DOUBLE"], counts.id_bytes) + user
     row -= words(counts.id_bytes)
     rows = min(made, parts * size * counts.activities)
-    yield Need("recommend", "shuffle", "audiences of all tasks, at most",
+    yield Need("recommend", "shuffle", "audiences of all tasks, each with 64 MB of users",
                rows * row, f"{rows:,} x {row}")  # fmt: skip
 
 

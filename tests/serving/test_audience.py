@@ -70,3 +70,16 @@ def test_an_audience_of_nobody_is_empty(candidates: pa.Table) -> None:
     made.add(candidates.filter(pa.array([False] * candidates.num_rows)))
     rows, rank = made.best()
     assert rows.num_rows == 0 and len(rank) == 0
+
+
+@pytest.mark.parametrize("score", [None, float("nan")])
+def test_a_score_that_is_no_number_keeps_nobody_else_out(
+    score: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audience, "ROWS_AT_LEAST", 2)
+    made = Audience(2)
+    for user, value in (("a", 1.0), ("b", score), ("c", score), ("d", 5.0), ("e", 6.0)):
+        scores = pa.array([value], pa.float64())
+        made.add(pa.table({"user_id": [user], "activity_id": ["x"], "score": scores}))
+    rows, _ = made.best()
+    assert rows.column("user_id").to_pylist() == ["e", "d"]

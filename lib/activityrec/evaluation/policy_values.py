@@ -199,17 +199,22 @@ def _logging(log: DataFrame, options: OffPolicyOptions, summary: _Summary) -> li
 def _estimates(log: DataFrame, options: OffPolicyOptions) -> list[Row]:
     # The lists behind it are dear, and each of the figures below asks for them.
     log, same = log.persist(), F.col("target") > 0
-    counted = log.agg(
-        F.count_if(same).alias("chosen"),
-        F.count_if(same & (F.col("reward") > 0)).alias("chosen_answers"),
-    ).first()
-    assert counted is not None
     try:
-        rows = [row.asDict() for row in off_policy_estimates(log, options).collect()]
+        counted = log.agg(
+            F.count_if(same).alias("chosen"),
+            F.count_if(same & (F.col("reward") > 0)).alias("chosen_answers"),
+        ).first()
+        assert counted is not None
+        return [row | counted.asDict() for row in _estimated(log, options)]
+    finally:
+        log.unpersist()
+
+
+def _estimated(log: DataFrame, options: OffPolicyOptions) -> list[Row]:
+    try:
+        return [row.asDict() for row in off_policy_estimates(log, options).collect()]
     except (StateError, ContractError) as error:
-        rows = [_refused(error)]
-    log.unpersist()
-    return [row | counted.asDict() for row in rows]
+        return [_refused(error)]
 
 
 def _refused(error: Exception) -> Row:

@@ -10,6 +10,7 @@ Calibration, which is increasing, is left out.
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from pyspark.ml import PipelineModel
@@ -83,12 +84,20 @@ def _exact(
     model: LogisticRegressionModel, means: Sequence[float], slots: Sequence[str]
 ) -> dict[str, Column]:
     """By group: Σ weight × (value - mean) over its places in ``_values``."""
-    found = {group: F.lit(0.0) for group in slots}
+    terms: dict[str, list[Column]] = {group: [F.lit(0.0)] for group in slots}
     weights = model.coefficients.toArray().tolist()
     for place, (group, weight, mean) in enumerate(zip(slots, weights, means, strict=True)):
         if weight:
-            found[group] += F.lit(weight) * (F.col("_values")[place] - F.lit(mean))
-    return found
+            terms[group].append(F.lit(weight) * (F.col("_values")[place] - F.lit(mean)))
+    return {group: _sum(some) for group, some in terms.items()}
+
+
+def _sum(terms: list[Column]) -> Column:
+    """Pair by pair: thousands of one-hot places must not become an expression as deep."""
+    while len(terms) > 1:
+        pairs = zip_longest(terms[::2], terms[1::2])
+        terms = [left if right is None else left + right for left, right in pairs]
+    return terms[0]
 
 
 def _occluded(

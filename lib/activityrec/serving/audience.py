@@ -34,7 +34,7 @@ class Audience:
 
     def add(self, candidates: pa.Table) -> None:
         """Look at candidates, which have user_id, activity_id and ``score``; those that have a
-        ``rule``, or no ``room``, are none for an audience."""
+        ``rule``, no ``room``, or a score that is no number, are none for an audience."""
         rows = candidates.select([c for c in COLUMNS if c in candidates.column_names])
         rows = rows.filter(pc.and_(_may_be_sent(candidates), self._is_good_enough(rows)))
         self._parts.append(rows)
@@ -73,7 +73,7 @@ class Audience:
 
 def _may_be_sent(candidates: pa.Table) -> pa.ChunkedArray:
     """What no rule excludes, before lists are made."""
-    allowed = _all(candidates)
+    allowed = pc.is_finite(candidates.column("score")).fill_null(False)
     if "rule" in candidates.column_names:
         allowed = pc.and_(allowed, pc.equal(candidates.column("rule"), 0))
     if "room" in candidates.column_names:
