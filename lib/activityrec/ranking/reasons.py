@@ -38,8 +38,8 @@ _INPUTS = "ranker_inputs"
 
 def reason_columns(model: PipelineModel, config: Config) -> dict[str, Column]:
     """The columns that a row needs for its reasons, from those of a scored candidate: with the
-    input columns of its pipeline, all in one array: lists are made in Python, where as many
-    columns would take twice as long to come and go."""
+    input columns of its pipeline, all in one array: lists are made in Python, and each
+    column of a candidate goes there and comes back."""
     inputs = {_INPUTS: F.array(*numeric_inputs(model))}
     return inputs | {name: F.col(name) for name in one_hot_columns(config)}
 

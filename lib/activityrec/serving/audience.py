@@ -63,9 +63,9 @@ class Audience:
         self._full = last.column("activity_id").combine_chunks()
         self._least = np.append(last.column("score").to_numpy(), -np.inf)
 
-    def _is_good_enough(self, rows: pa.Table) -> pa.ChunkedArray:
+    def _is_good_enough(self, rows: pa.Table) -> pa.ChunkedArray | pa.Scalar:
         if self._full is None:
-            return _all(rows)
+            return pa.scalar(True)
         place = pc.index_in(rows.column("activity_id"), value_set=self._full)
         least = self._least[place.fill_null(len(self._full)).to_numpy()]
         return pc.greater_equal(rows.column("score"), pa.array(least))
@@ -79,7 +79,3 @@ def _may_be_sent(candidates: pa.Table) -> pa.ChunkedArray:
     if "room" in candidates.column_names:
         allowed = pc.and_(allowed, pc.greater(candidates.column("room").fill_null(1), 0))
     return allowed
-
-
-def _all(rows: pa.Table) -> pa.ChunkedArray:
-    return pa.chunked_array([np.ones(rows.num_rows, dtype=bool)])
