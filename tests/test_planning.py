@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import plan as script
-from activityrec.config import Config
+from activityrec.config import Config, ItemKnnConfig
 from activityrec.config_file import load_config
 from activityrec.features import pairs
 from activityrec.features.affinity import ActivitySide, Ragged
@@ -24,8 +24,10 @@ from activityrec.planning_sizes import (
     row_bytes,
     side_bytes,
 )
+from activityrec.retrieval import gram
 from activityrec.retrieval.kernel import LiveActivities, candidate_mapper
 from activityrec.retrieval.methods.ease import item_weights
+from activityrec.retrieval.methods.item_knn import _nearest
 from activityrec.retrieval.scores import ActivitySideVectors
 from activityrec.retrieval.spread import spread
 from activityrec.serving.audience import Audience
@@ -166,6 +168,30 @@ def test_ease_takes_four_matrices_on_the_driver() -> None:
     tracemalloc.stop()
     # The Gram matrix itself is the fourth.
     assert peak + gram.nbytes <= 1.05 * need.size
+
+
+def test_a_block_of_item_knn_stays_within_what_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells, width, users, each = 1_000_000, 2_000, 400, 400
+    monkeypatch.setattr(gram, "CELLS", cells)
+    monkeypatch.setattr(gram, "PAIRS", cells)
+    (need,) = [n for n in plan(config(item_knn=1.0), replace(COUNTS, products=width))
+               if n.what.startswith("item_knn: a block")]  # fmt: skip
+    rng = np.random.default_rng(1)
+    # Every two items are shared by somebody.
+    items = [np.sort(rng.choice(width, each, replace=False)) for _ in range(users)]
+    columns = {
+        "block": pa.array([0] * users, pa.int32()),
+        "item": pa.array([i.astype(np.int32) for i in items]),
+        "weight": pa.array([np.ones(each)] * users),
+    }
+    batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+    mapper = gram._mapper(width, gram.blocks_of(width), _nearest(ItemKnnConfig()))
+    tracemalloc.start()
+    (found,) = mapper(iter([batch]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.num_rows == cells // width
+    assert 0.8 * need.size < peak < need.size, f"{peak:,} of {need.size:,}"
 
 
 def sizes(needs: list[Need], where: str) -> dict[tuple[str, str], int]:

@@ -14,14 +14,17 @@ from activityrec.features.pairs import category_measures, product_measures
 from activityrec.planning_sizes import (
     DOUBLE,
     FLOAT,
+    INT,
     Counts,
     audience_bytes,
+    gram_bytes,
     kernel_bytes,
     row_bytes,
     side_bytes,
     vector_bytes,
     words,
 )
+from activityrec.retrieval.gram import blocks_of
 from activityrec.retrieval.spread import INLINE_BYTES
 from activityrec.serving.audience import ROWS_AT_LEAST
 
@@ -114,10 +117,14 @@ def _train(config: Config, counts: Counts) -> Iterator[Need]:
                    4 * DOUBLE * items**2, f"4 x 8 x {items:,}²")  # fmt: skip
     if "item_knn" in config.retrieval.weights:
         most = min(counts.items_per_user, config.retrieval.item_knn.max_items_per_user)
-        row = row_bytes(["INT", "INT", "DOUBLE", "BIGINT"], 0)
-        yield Need("train", "shuffle", "item_knn: pairs of items of a user (at most)",
-                   counts.users * most * (most - 1) * row,
-                   f"{counts.users:,} x {most:,} x {most - 1:,} x {row}")  # fmt: skip
+        blocks = min(most, blocks_of(counts.products))
+        row = row_bytes(["INT", "INT"], 0) + most * (INT + DOUBLE)
+        yield Need("train", "shuffle", "item_knn: the items of a user, once for each block of "
+                   "items (at most)", counts.users * blocks * row,
+                   f"{counts.users:,} x {blocks:,} x {row:,}")  # fmt: skip
+        cells = ceil(counts.products / blocks_of(counts.products)) * counts.products
+        yield Need("train", "each core", "item_knn: a block of X'X without a zero, in Python",
+                   gram_bytes(cells), f"{cells:,} x {gram_bytes(1)}")  # fmt: skip
 
 
 def _als(config: Config, counts: Counts) -> Iterator[Need]:

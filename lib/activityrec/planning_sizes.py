@@ -113,6 +113,12 @@ def audience_bytes(rows: int, user: int) -> tuple[int, str]:
     return size, f"{rows:,} rows x {row} bytes x {AUDIENCE_COPIES}"
 
 
+def gram_bytes(cells: int) -> int:
+    """What a block of X'X (:mod:`activityrec.retrieval.gram`) takes in a Python worker when no cell
+    is zero: a DOUBLE and an INT and their places, and beside them what is added and the sums."""
+    return cells * 6 * (DOUBLE + INT + INT)
+
+
 def _dense_width(name: str, config: Config, counts: Counts) -> int | None:
     """Places of the dense vectors of activities; None where they are sparse."""
     retrieval = config.retrieval

@@ -44,7 +44,9 @@ def fitted_scores(job: Job, config: Config, name: str, day: date, pairs: DataFra
         if name == "popularity":
             known = with_segments(known, config)
         vectors = RETRIEVERS[name](known, section)
-        users, items = (rows.withColumns(marks) for rows in (vectors.users, vectors.items))
+        both = (vectors.users, vectors.items)
+        # Activities look at items more than once.
+        users, items = (known.keep(rows.withColumns(marks)) for rows in both)
     else:
         users = job.lakehouse.read(tables.USER_VECTORS).limit(0)
         items = job.lakehouse.read(tables.ITEM_VECTORS).limit(0)

@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import EaseConfig
 from activityrec.errors import ConfigError
+from activityrec.retrieval.gram import Block, gram
 from activityrec.retrieval.protocol import Known, Vectors, dense_indices, interests, named_items
 
 Matrix = npt.NDArray[np.float64]
@@ -36,12 +36,15 @@ def fit_ease(known: Known, config: EaseConfig) -> Vectors:
             f"{config.max_items:,}: its matrix would not fit the driver; choose items: [activity], "
             "or another retriever"
         )
-    weights = item_weights(gram(rows, np.array(numbers)), config.reg)
     spark = rows.sparkSession
     places = spark.createDataFrame(list(zip(numbers, range(len(numbers)), strict=True)),
                                    "item INT, place INT")  # fmt: skip
     placed = rows.join(F.broadcast(places), on="item", how="inner")
-    users = interests(known, placed.select("user", F.col("place").alias("item"), "weight"))
+    placed = placed.select("user", F.col("place").alias("item"), "weight")
+    products = gram(placed, _dense, "item INT, products ARRAY<DOUBLE>").orderBy("item").toArrow()
+    G = products.column("products").combine_chunks().flatten().to_numpy()
+    weights = item_weights(G.reshape(len(numbers), -1), config.reg)
+    users = interests(known, placed)
     items = spark.createDataFrame(_columns(numbers, weights)).withColumn("indices", dense_indices())
     return Vectors(users, named_items(known, items, rows))
 
@@ -53,20 +56,13 @@ def _columns(numbers: list[int], weights: Matrix) -> pa.Table:
     return pa.table({"item": pa.array(numbers, pa.int32()), "vector": vectors})
 
 
-def gram(rows: DataFrame, numbers: npt.NDArray[np.int64]) -> Matrix:
-    """(items, items): X'X of the users' weights; ``numbers`` are sorted."""
-    other = rows.select("user", F.col("item").alias("other"), F.col("weight").alias("_weight"))
-    shared = (
-        rows.join(other, on="user", how="inner")
-        .where("item <= other")
-        .groupBy("item", "other")
-        .agg(F.sum(F.col("weight") * F.col("_weight")).alias("product"))
-        .toPandas()
-    )
-    G = np.zeros((len(numbers), len(numbers)))
-    first, second = (np.searchsorted(numbers, shared[name]) for name in ("item", "other"))
-    G[first, second] = G[second, first] = shared["product"]
-    return G
+def _dense(block: Block) -> pa.RecordBatch:
+    """The rows of a block as they are."""
+    height, width = block.products.shape
+    offsets = pa.array(np.arange(height + 1, dtype=np.int32) * width)
+    values = pa.ListArray.from_arrays(offsets, pa.array(block.products.toarray().ravel()))
+    items = pa.array(block.items, pa.int32())
+    return pa.RecordBatch.from_arrays([items, values], names=["item", "products"])
 
 
 def item_weights(G: Matrix, reg: float) -> Matrix:

@@ -1,10 +1,15 @@
 """Neighbourhoods of items by cosine."""
 
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from activityrec.config import ItemKnnConfig
-from activityrec.retrieval.protocol import Known, Vectors, interests, named_items, sparse
+from activityrec.retrieval.gram import Block, gram
+from activityrec.retrieval.protocol import Known, Vectors, interests, named_items
 
 
 def fit_item_knn(known: Known, config: ItemKnnConfig) -> Vectors:
@@ -20,21 +25,13 @@ def fit_item_knn(known: Known, config: ItemKnnConfig) -> Vectors:
         There are no interactions.
     """
     rows = known.keep(known.numbered(config.items))
-    near = (
-        _neighbours(rows, config)
-        .groupBy("item")
-        .agg(
-            F.sort_array(F.collect_list(F.struct(F.col("other").alias("item"), "weight"))).alias(
-                "near"
-            )
-        )
-    )
-    items = near.select("item", *sparse("near"))
-    return Vectors(interests(known, rows), named_items(known, items, rows))
+    schema = "item INT, indices ARRAY<INT>, vector ARRAY<FLOAT>"
+    near = gram(_columns(rows, config), _nearest(config), schema)
+    return Vectors(interests(known, rows), named_items(known, near, rows))
 
 
-def _neighbours(rows: DataFrame, config: ItemKnnConfig) -> DataFrame:
-    """item, other, weight: the most similar others of each item, itself among none."""
+def _columns(rows: DataFrame, config: ItemKnnConfig) -> DataFrame:
+    """user, item, weight: the columns of items that enough users have, each of length 1."""
     norms = (
         rows.groupBy("item")
         .agg(F.sqrt(F.sum(F.col("weight") ** 2)).alias("norm"), F.count("*").alias("_n"))
@@ -43,26 +40,38 @@ def _neighbours(rows: DataFrame, config: ItemKnnConfig) -> DataFrame:
     )
     # A user with very many items says little about any two, and costs their square.
     strongest = Window.partitionBy("user").orderBy(F.desc("weight"), "item")
-    kept = (
+    return (
         rows.withColumn("_place", F.row_number().over(strongest))
         .where(F.col("_place") <= config.max_items_per_user)
         .drop("_place")
         .join(norms, on="item", how="inner")
         .select("user", "item", (F.col("weight") / F.col("norm")).alias("weight"))
     )
-    other = kept.select("user", F.col("item").alias("other"), F.col("weight").alias("_weight"))
-    shared = (
-        kept.join(other, on="user", how="inner")
-        .where("item != other")
-        .groupBy("item", "other")
-        .agg(F.sum(F.col("weight") * F.col("_weight")).alias("cosine"), F.count("*").alias("n"))
-        .where(F.col("n") >= config.min_users)
-    )
-    damped = F.col("cosine") * F.col("n") / (F.col("n") + config.shrinkage)
-    nearest = Window.partitionBy("item").orderBy(F.desc("weight"), "other")
-    return (
-        shared.select("item", "other", damped.alias("weight"))
-        .withColumn("_place", F.row_number().over(nearest))
-        .where(F.col("_place") <= config.neighbours)
-        .select("item", "other", "weight")
-    )
+
+
+def _nearest(config: ItemKnnConfig) -> Callable[[Block], pa.RecordBatch]:
+    """For each item of a block the most similar others, itself among none."""
+
+    def finish(block: Block) -> pa.RecordBatch:
+        items, indices, vectors = [], [], []
+        for place, item in enumerate(block.items):
+            others, cosine, n = block.row(place)
+            kept = (n >= config.min_users) & (others != item)
+            others, cosine, n = others[kept], cosine[kept], n[kept]
+            similarity = cosine * n / (n + config.shrinkage)
+            nearest = np.lexsort((others, -similarity))[: config.neighbours]
+            if len(nearest):
+                nearest = nearest[np.argsort(others[nearest])]
+                items.append(item)
+                indices.append(others[nearest])
+                vectors.append(similarity[nearest])
+        return pa.RecordBatch.from_arrays(
+            [
+                pa.array(items, pa.int32()),
+                pa.array(indices, pa.list_(pa.int32())),
+                pa.array(vectors, pa.list_(pa.float64())).cast(pa.list_(pa.float32())),
+            ],
+            names=["item", "indices", "vector"],
+        )
+
+    return finish
