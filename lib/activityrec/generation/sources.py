@@ -137,12 +137,14 @@ def configuration(world: World) -> dict[str, Any]:
 
 def _ranker() -> dict[str, Any]:
     """Who looks for low prices, by age and by what they bought at one, answers discounts."""
-    lowest_age = "try_cast(substring_index(age_band, '-', 1) AS INT)"
-    off = "(try_cast(substring_index(activity_type, ' ', 1) AS INT) - 20) / 15"
+    lowest_age = "CAST(nullif(regexp_extract(age_band, '^[0-9]+', 0), '') AS INT)"
+    off = "(CAST(substring_index(activity_type, ' ', 1) AS INT) - 20) / 15"
+    coupon_share = "(1 + coupon_count_all) / (2 + purchase_count_all)"
     return {
         "categorical": ["activity_type", "age_band"],
         "more_inputs": {
             "age_discount": f"({lowest_age} - 42) * {off}",
-            "coupon_discount": f"(1 + coupon_count_all) / (2 + purchase_count_all) * {off}",
+            "coupon_share": coupon_share,
+            "coupon_discount": f"{coupon_share} * {off}",
         },
     }
