@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from activityrec import ddl
 from activityrec.config import Config
 from activityrec.ddl import GENERATION, OWNER
-from activityrec.errors import ContractError
+from activityrec.errors import ContractError, StateError
 from activityrec.files import Files
 from activityrec.tables import Table
 
@@ -175,7 +175,14 @@ class DeltaTables:
             # DESCRIBE HISTORY says the same by a Spark job, some times a load.
             log = f"{self.root}/{table.schema}/{table.name}/_delta_log"
             name = max(filter(_COMMIT.fullmatch, self.files.names(log)), default="")
-            first = json.loads(self.files.first_line(f"{log}/{name}")) if name else {}
+            try:
+                first = json.loads(self.files.first_line(f"{log}/{name}")) if name else {}
+            except json.JSONDecodeError:
+                raise StateError(
+                    f"table {table.full_name}: {log}/{name} is cut short or no log of Delta; put "
+                    "it back from a copy, or move it away: the table is then that of the commit "
+                    "before, and the stage that wrote it can be run again"
+                ) from None
             if "commitInfo" in first:
                 info = {"operationMetrics": None, "userMetadata": None} | first["commitInfo"]
                 return info | {"version": int(name.split(".")[0])}

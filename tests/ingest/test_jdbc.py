@@ -94,3 +94,29 @@ def test_a_crash_before_the_commit_loads_the_same_range_again(
     assert shop.amounts() == {"a": 2.0, "b": 2.0, "c": 3.0}
     assert len(shop.quarantine()) == 1
     assert shop.ingestion().lakehouse.read(tables.BATCHES).count() >= 3
+
+
+def test_a_server_that_goes_down_while_rows_are_read_leaves_the_table_as_it_was(
+    orders: tuple[Shop, Sql], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, sql = orders
+    monkeypatch.setenv("SHOP_PASSWORD", "anything")
+    shop.events["options"]["dbtable"] = "current_orders"
+    sql("CREATE OR REPLACE VIEW current_orders AS SELECT * FROM orders")
+    insert(sql, "a", 1, "2024-05-01 10:00:00")
+    shop.load()
+    insert(sql, "a", 2, "2024-05-01 11:00:00")
+    insert(sql, "b", 2, "2024-05-01 11:00:00")
+    # As a shutdown does: the connection ends where the second row would come.
+    sql(
+        "CREATE OR REPLACE VIEW current_orders AS SELECT * FROM orders "
+        "WHERE id <> 'b' OR NOT pg_terminate_backend(pg_backend_pid())"
+    )
+    with pytest.raises(Exception, match="terminating connection"):
+        shop.load()
+    assert shop.amounts() == {"a": 1.0}
+    assert len(shop.batches()) == 1
+    sql("CREATE OR REPLACE VIEW current_orders AS SELECT * FROM orders")
+    assert shop.load() == 2
+    assert shop.amounts() == {"a": 2.0, "b": 2.0}
+    sql("DROP VIEW current_orders")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -277,6 +278,27 @@ def test_a_full_disk_is_named_and_leaves_the_tables_as_they_were(
         assert run(path)[0] == "0"
     finally:
         subprocess.run(["umount", "-l", str(full)], check=True)
+
+
+def test_a_log_of_the_lakehouse_that_was_cut_short_is_named(
+    ingested: Path, run: Run, tmp_path: Path
+) -> None:
+    # A copy: the session remembers what it has read of the other one.
+    root = tmp_path / "lakehouse"
+    shutil.copytree(ingested / "lakehouse", root)
+    path = write_yaml(ingested, lambda raw: raw["lakehouse"].update(root=str(root)))
+    log = max((root / "clean/users/_delta_log").glob("*.json"))
+    whole = log.read_bytes()
+    log.write_bytes(whole[: len(whole) // 2])
+    (log.parent / f".{log.name}.crc").unlink()
+    before = files_of(root)
+    status, *lines = run(path, stage=features.run)
+    (line,) = [line for line in lines if " INFO " not in line]
+    assert status == "1"
+    assert "clean.users" in line and "log" in line
+    assert files_of(root) == before
+    log.write_bytes(whole)
+    assert run(path, stage=features.run)[0] == "0"
 
 
 def test_a_stage_that_fails_in_the_middle_puts_the_tables_back(

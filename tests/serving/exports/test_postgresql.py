@@ -115,6 +115,34 @@ def test_a_crash_before_the_last_step_leaves_the_old_rows(
     assert shop.runs() == "second"
 
 
+@pytest.mark.parametrize("step", ["stage", "last"])
+def test_a_database_that_goes_down_in_the_middle_keeps_the_old_rows(
+    shop: Shop, mode: str, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.publish("first", {"u1": "ab"}, 10)
+    export.run(shop.job())
+    shop.publish("second", {"u1": "ab"}, 11)
+    name = "stage" if step == "stage" else mode
+    whole = getattr(postgresql, name)
+
+    def cut(*given: Any) -> Any:
+        if step == "last":
+            whole(*given)
+        # As a shutdown does; what comes next finds no connection.
+        shop.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        return whole(*given) if step == "stage" else None
+
+    with monkeypatch.context() as patch, pytest.raises(StateError, match="crm.*terminating"):
+        patch.setattr(postgresql, name, cut)
+        export.run(shop.job())
+    assert shop.runs() == "first"
+    assert export.run(shop.job()) == {"crm recommendations": 2, "crm audiences": 2}
+    assert shop.runs() == "second"
+
+
 def test_readers_see_whole_runs_alone(shop: Shop) -> None:
     sizes = {"run0": 900, "run1": 500, "run2": 700}
     everyone = [f"u{number}" for number in range(900)]

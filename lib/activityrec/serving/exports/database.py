@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -44,10 +44,12 @@ class Database:
             yield
             self.connection.commit()
         except BaseException:
-            self.connection.rollback()
+            # Where the connection is gone the server has done so, and the first error says why.
+            with suppress(Py4JJavaError):
+                self.connection.rollback()
+                self.connection.setAutoCommit(True)
             raise
-        finally:
-            self.connection.setAutoCommit(True)
+        self.connection.setAutoCommit(True)
 
 
 @contextmanager
