@@ -46,7 +46,7 @@ setup(
         "pyarrow>=18,<26",
         "pydantic>=2.7,<3",
         "pyyaml>=6,<7",
-        "scipy>=1.13,<2",  # products of sparse matrices; mlflow brings it too
+        "scipy>=1.13,<2",  # products of sparse matrices
     ],
     package_data={"activityrec.evaluation.report": ["page.html", "page.css"]},
     extras_require={

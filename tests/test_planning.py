@@ -19,6 +19,7 @@ from activityrec.features.affinity import ActivitySide, Ragged
 from activityrec.planning import Need, advice, partitions, plan
 from activityrec.planning_sizes import (
     Counts,
+    array_bytes,
     audience_bytes,
     kernel_bytes,
     row_bytes,
@@ -155,6 +156,14 @@ def test_rows_are_as_long_as_spark_makes_them(spark: SparkSession) -> None:
     frame: DataFrame = spark.createDataFrame([row], names).repartition(1)
     made = frame._jdf.queryExecution().toRdd().first()
     assert made.getSizeInBytes() == row_bytes(types, 20)
+
+
+def test_arrays_are_as_long_as_spark_makes_them(spark: SparkSession) -> None:
+    columns = "a INT, b INT, item ARRAY<INT>, weight ARRAY<DOUBLE>"
+    row = (1, 2, list(range(101)), [0.5] * 101)
+    made = spark.createDataFrame([row], columns).repartition(1)._jdf.queryExecution().toRdd()
+    planned = row_bytes(["INT"] * 4, 0) + array_bytes(101, 4) + array_bytes(101, 8)
+    assert made.first().getSizeInBytes() == planned
 
 
 def test_ease_takes_four_matrices_on_the_driver() -> None:

@@ -180,8 +180,8 @@ class DeltaTables:
             except json.JSONDecodeError:
                 raise StateError(
                     f"table {table.full_name}: {log}/{name} is cut short or no log of Delta; put "
-                    "it back from a copy, or move it away: the table is then that of the commit "
-                    "before, and the stage that wrote it can be run again"
+                    "it back from a copy, or move all files of that number away: the table is then "
+                    "that of the commit before, and the stage that wrote it can be run again"
                 ) from None
             if "commitInfo" in first:
                 info = {"operationMetrics": None, "userMetadata": None} | first["commitInfo"]

@@ -16,6 +16,7 @@ from activityrec.planning_sizes import (
     FLOAT,
     INT,
     Counts,
+    array_bytes,
     audience_bytes,
     gram_bytes,
     kernel_bytes,
@@ -115,16 +116,22 @@ def _train(config: Config, counts: Counts) -> Iterator[Need]:
         items = min(counts.products, config.retrieval.ease.max_items)
         yield Need("train", "driver", "ease: the matrix, its inverse and what they are made with",
                    4 * DOUBLE * items**2, f"4 x 8 x {items:,}²")  # fmt: skip
+        yield from _gram("ease", items, counts.items_per_user, counts.users)
     if "item_knn" in config.retrieval.weights:
         most = min(counts.items_per_user, config.retrieval.item_knn.max_items_per_user)
-        blocks = min(most, blocks_of(counts.products))
-        row = row_bytes(["INT", "INT"], 0) + most * (INT + DOUBLE)
-        yield Need("train", "shuffle", "item_knn: the items of a user, once for each block of "
-                   "items (at most)", counts.users * blocks * row,
-                   f"{counts.users:,} x {blocks:,} x {row:,}")  # fmt: skip
-        cells = ceil(counts.products / blocks_of(counts.products)) * counts.products
-        yield Need("train", "each core", "item_knn: a block of X'X without a zero, in Python",
-                   gram_bytes(cells), f"{cells:,} x {gram_bytes(1)}")  # fmt: skip
+        yield from _gram("item_knn", counts.products, most, counts.users)
+
+
+def _gram(name: str, items: int, held: int, users: int) -> Iterator[Need]:
+    """X'X of :mod:`activityrec.retrieval.gram`, of users who have ``held`` items each."""
+    copies = min(held, blocks_of(items))
+    row = row_bytes(["INT"] * 4, 0) + array_bytes(held, INT) + array_bytes(held, DOUBLE)
+    yield Need("train", "shuffle", f"{name}: the items of each user once for each block of items "
+               "(as many of every user)", users * copies * row,
+               f"{users:,} x {copies:,} x {row:,}")  # fmt: skip
+    cells = ceil(items / blocks_of(items)) * items
+    yield Need("train", "each core", f"{name}: a block of X'X without a zero, in Python",
+               gram_bytes(cells), f"{cells:,} x {gram_bytes(1)}")  # fmt: skip
 
 
 def _als(config: Config, counts: Counts) -> Iterator[Need]:

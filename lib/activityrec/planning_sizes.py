@@ -62,6 +62,11 @@ def row_bytes(types: Sequence[str], text: int) -> int:
     return 8 * ceil(len(types) / 64) + 8 * len(types) + texts * words(text)
 
 
+def array_bytes(values: int, each: int) -> int:
+    """One array in Spark's UnsafeRow: its length, a bit for each NULL, the values, in words."""
+    return 8 + 8 * ceil(values / 64) + words(values * each)
+
+
 def side_bytes(retrievers: Sequence[str], config: Config, counts: Counts) -> tuple[int, str]:
     """The arrays of :class:`activityrec.retrieval.kernel.LiveActivities`, at most; the arithmetic.
 

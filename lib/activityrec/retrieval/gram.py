@@ -1,7 +1,8 @@
 """X'X of the user-item matrix, block by block of items, without a row for each pair of items.
 
 A user's items go once to each block that holds one of them, and are multiplied there as sparse
-matrices. What a task keeps is bounded by ``CELLS`` and ``PAIRS``, whatever the number of users.
+matrices. Besides one Arrow batch of users, what a task keeps is bounded by ``CELLS`` and ``PAIRS``,
+whatever the number of users.
 """
 
 from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ class Block:
 def gram(rows: DataFrame, finish: Callable[[Block], pa.RecordBatch], schema: str) -> DataFrame:
     """What ``finish`` makes of the blocks that together are X'X.
 
-    Sums are in the order of users, so that they are the same however rows are partitioned.
+    Sums are in the order of users; their last bits depend on where Arrow's batches end.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import EaseConfig
@@ -41,9 +42,7 @@ def fit_ease(known: Known, config: EaseConfig) -> Vectors:
                                    "item INT, place INT")  # fmt: skip
     placed = rows.join(F.broadcast(places), on="item", how="inner")
     placed = placed.select("user", F.col("place").alias("item"), "weight")
-    products = gram(placed, _dense, "item INT, products ARRAY<DOUBLE>").orderBy("item").toArrow()
-    G = products.column("products").combine_chunks().flatten().to_numpy()
-    weights = item_weights(G.reshape(len(numbers), -1), config.reg)
+    weights = item_weights(_gram_matrix(placed, len(numbers)), config.reg)
     users = interests(known, placed)
     items = spark.createDataFrame(_columns(numbers, weights)).withColumn("indices", dense_indices())
     return Vectors(users, named_items(known, items, rows))
@@ -54,6 +53,15 @@ def _columns(numbers: list[int], weights: Matrix) -> pa.Table:
     offsets = np.arange(len(numbers) + 1, dtype=np.int32) * len(numbers)
     vectors = pa.ListArray.from_arrays(pa.array(offsets), flat)
     return pa.table({"item": pa.array(numbers, pa.int32()), "vector": vectors})
+
+
+def _gram_matrix(rows: DataFrame, items: int) -> Matrix:
+    """X'X on the driver."""
+    G = np.empty((items, items))
+    for part in gram(rows, _dense, "item INT, products ARRAY<DOUBLE>").toArrow().to_batches():
+        lines = part.column("products").flatten().to_numpy()
+        G[part.column("item").to_numpy()] = lines.reshape(part.num_rows, items)
+    return G
 
 
 def _dense(block: Block) -> pa.RecordBatch:

@@ -58,7 +58,8 @@ def _nearest(config: ItemKnnConfig) -> Callable[[Block], pa.RecordBatch]:
             others, cosine, n = block.row(place)
             kept = (n >= config.min_users) & (others != item)
             others, cosine, n = others[kept], cosine[kept], n[kept]
-            similarity = cosine * n / (n + config.shrinkage)
+            # As they are kept: what differs in the last bits of a sum is a tie.
+            similarity = (cosine * n / (n + config.shrinkage)).astype(np.float32)
             nearest = np.lexsort((others, -similarity))[: config.neighbours]
             if len(nearest):
                 nearest = nearest[np.argsort(others[nearest])]
@@ -69,7 +70,7 @@ def _nearest(config: ItemKnnConfig) -> Callable[[Block], pa.RecordBatch]:
             [
                 pa.array(items, pa.int32()),
                 pa.array(indices, pa.list_(pa.int32())),
-                pa.array(vectors, pa.list_(pa.float64())).cast(pa.list_(pa.float32())),
+                pa.array(vectors, pa.list_(pa.float32())),
             ],
             names=["item", "indices", "vector"],
         )
