@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_array
 
 from activityrec.features.affinity import Ints
+from activityrec.retrieval.protocol import sorted_terms
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -67,18 +68,17 @@ def gram(rows: DataFrame, finish: Callable[[Block], pa.RecordBatch], schema: str
     Parameters
     ----------
     rows
-        user, item (numbers), weight; a pair at most once.
+        user, item (numbers), weight; a pair at most once. They are looked at twice.
     schema
         Of what ``finish`` gives.
     """
     width = 1 + rows.agg(F.coalesce(F.max("item"), F.lit(0)).alias("last")).collect()[0]["last"]
     blocks = blocks_of(width)
-    held = F.sort_array(F.collect_list(F.struct("item", "weight"))).alias("held")
-    wanted = F.array_distinct(F.transform("held", lambda term: term["item"] % blocks))
+    wanted = F.array_distinct(F.transform("terms", lambda term: term["item"] % blocks))
     parts = (
         rows.groupBy("user")
-        .agg(held)
-        .select(F.explode(wanted).alias("block"), "user", F.col("held.item"), F.col("held.weight"))
+        .agg(sorted_terms())
+        .select(F.explode(wanted).alias("block"), "user", "terms.item", "terms.weight")
         .repartition("block")
         .sortWithinPartitions("block", "user")
     )

@@ -133,10 +133,16 @@ def interests(known: Known, rows: DataFrame) -> DataFrame:
     """
     return (
         rows.groupBy("user")
-        .agg(F.sort_array(F.collect_list(F.struct("item", "weight"))).alias("terms"))
+        .agg(sorted_terms())
         .join(known.numbers.users, on=F.col("user") == F.col("user_id_no"), how="inner")
         .select("user_id", *sparse("terms"))
     )
+
+
+def sorted_terms(weight: str = "weight") -> Column:
+    """Column, of a group: ``terms``, its (item, weight) in the order of items."""
+    term = F.struct("item", F.col(weight).alias("weight"))
+    return F.sort_array(F.collect_list(term)).alias("terms")
 
 
 def sparse(terms: str) -> list[Column]:

@@ -9,7 +9,14 @@ from pyspark.sql import functions as F
 
 from activityrec.config import BayesConfig
 from activityrec.errors import StateError
-from activityrec.retrieval.protocol import ITEM_COLUMNS, Known, Vectors, dense_indices, sparse
+from activityrec.retrieval.protocol import (
+    ITEM_COLUMNS,
+    Known,
+    Vectors,
+    dense_indices,
+    sorted_terms,
+    sparse,
+)
 from activityrec.retrieval.terms import category_weights, profile_terms
 
 
@@ -122,7 +129,7 @@ def _users(known: Known, config: BayesConfig) -> tuple[DataFrame, int]:
     found = (
         counted.join(F.broadcast(numbered), on="term", how="inner")
         .groupBy("user_id")
-        .agg(F.sort_array(F.collect_list(F.struct("item", F.col("x").alias("weight")))).alias("t"))
+        .agg(sorted_terms("x").alias("t"))
     )
     # Numbers may be those of a later day.
     active = known.interactions.select("user_id")

@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.config import ContentConfig
-from activityrec.retrieval.protocol import ITEM_COLUMNS, Known, Vectors, sparse
+from activityrec.retrieval.protocol import ITEM_COLUMNS, Known, Vectors, sorted_terms, sparse
 from activityrec.retrieval.terms import item_terms
 
 
@@ -36,7 +36,7 @@ def fit_content(known: Known, config: ContentConfig) -> Vectors:
         places.join(norms, on="user_id", how="inner")
         .withColumn("weight", F.col("weight") / F.col("_norm"))
         .groupBy("user_id")
-        .agg(F.sort_array(F.collect_list(F.struct("item", "weight"))).alias("terms"))
+        .agg(sorted_terms())
         .select("user_id", *sparse("terms"))
     )
     popular = rows.groupBy("item").agg(F.count("*").alias("_n"))
@@ -45,7 +45,7 @@ def fit_content(known: Known, config: ContentConfig) -> Vectors:
     ).select("item_kind", "item_id", "_n")
     items = (
         terms.groupBy("item_kind", "item_id")
-        .agg(F.sort_array(F.collect_list(F.struct("item", "weight"))).alias("terms"))
+        .agg(sorted_terms())
         .join(popular, on=["item_kind", "item_id"], how="left")
         # The words of a product are known, whether somebody bought it or not.
         .withColumn("users", F.greatest(F.lit(1), F.coalesce("_n", F.lit(1))))

@@ -26,7 +26,7 @@ def fit_item_knn(known: Known, config: ItemKnnConfig) -> Vectors:
     """
     rows = known.keep(known.numbered(config.items))
     schema = "item INT, indices ARRAY<INT>, vector ARRAY<FLOAT>"
-    near = gram(_columns(rows, config), _nearest(config), schema)
+    near = gram(known.keep(_columns(rows, config)), _nearest(config), schema)
     return Vectors(interests(known, rows), named_items(known, near, rows))
 
 
