@@ -1,15 +1,20 @@
 """The ranker: the regression that the textbook gives, and clear errors."""
 
+from datetime import datetime, timedelta
+
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from sklearn.linear_model import LogisticRegression
 
 from activityrec.config import AttributesConfig, Config, RankerConfig
 from activityrec.errors import ConfigError, StateError
 from activityrec.job import Job
+from activityrec.ranking.calibration import Later, calibrated
 from activityrec.ranking.inputs import default_inputs, one_hot_columns, ranker_inputs
-from activityrec.ranking.pipeline import fit_ranker, probabilities
+from activityrec.ranking.pipeline import CALIBRATED, TRACE, fit_ranker, probabilities
 from activityrec.tables import training_examples
 
 SCHEMA = (
@@ -84,6 +89,44 @@ def test_a_category_changes_the_probability_and_an_unseen_one_is_no_category(
     (neither,) = set(found[2:])
     intercept = model.stages[-1].intercept
     assert neither == pytest.approx(1 / (1 + np.exp(-intercept)))
+
+
+@pytest.mark.parametrize("calibration", ["none", "isotonic"])
+def test_probabilities_are_those_of_the_pipeline_itself(
+    spark: SparkSession, planted_config: Config, calibration: str
+) -> None:
+    """Those of a logistic ranker are not made by its stages."""
+    start = datetime(2024, 1, 1)
+    rows = [
+        (user, activity, start + timedelta(hours=n), label, x, y, kind, n % 3)
+        for n, (user, activity, _, label, x, y, kind) in enumerate(_rows())
+    ]
+    schema = f"{SCHEMA}, shelf INT"
+    config = _config(
+        planted_config,
+        inputs={"x": "x", "y": "y", "none": "0"},
+        categorical=["kind", "shelf"],
+        calibration=calibration,
+    )
+    examples = spark.createDataFrame(rows, schema)
+    model, _ = calibrated(fit_ranker(examples, config), Later(examples, config))
+    strange = [("new", 1), (None, 2), ("a", None), ("b", 7), ("b", 0)]
+    odd = [(f"v{n}", "a", start, 0, None, 400.0 * (n - 2), *cell) for n, cell in enumerate(strange)]
+    asked = examples.unionByName(spark.createDataFrame(odd, schema))
+    found = probabilities(model, asked)
+    assert not any("UDF" in line for line in _plan(found).splitlines()) or calibration != "none"
+    theirs = vector_to_array("probability")[1].alias("probability")
+    if calibration == "isotonic":
+        theirs = ((1 - TRACE) * F.col(CALIBRATED) + TRACE * theirs).alias("probability")
+    wanted = model.transform(asked).select("user_id", theirs)
+    by_user = [
+        {row["user_id"]: row["probability"] for row in frame.collect()} for frame in (found, wanted)
+    ]
+    assert by_user[0] == pytest.approx(by_user[1], abs=1e-12)
+
+
+def _plan(frame: DataFrame) -> str:
+    return frame._jdf.queryExecution().executedPlan().toString()
 
 
 def test_declared_attributes_are_one_hot_beside_the_default_inputs_alone(

@@ -1,5 +1,11 @@
 """What the ranker sees: Spark SQL expressions over the columns of a training example."""
 
+from itertools import chain
+from typing import Any
+
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import OneHotEncoderModel, VectorAssembler
+
 from activityrec.config import Config
 from activityrec.tables import AttributeTable, attribute_column
 
@@ -21,6 +27,14 @@ def input_columns(config: Config) -> dict[str, str]:
         f"{INPUT}{name}": f"coalesce(cast({sql} AS DOUBLE), 0D)"
         for name, sql in ranker_inputs(config).items()
     }
+
+
+def numeric_inputs(model: PipelineModel) -> list[str]:
+    """The input columns that a fitted pipeline makes, in the order of its features."""
+    stages: list[Any] = model.stages
+    assembler = next(stage for stage in stages if isinstance(stage, VectorAssembler))
+    encoded = [s.getOutputCols() for s in stages if isinstance(s, OneHotEncoderModel)]
+    return [name for name in assembler.getInputCols() if name not in chain(*encoded)]
 
 
 def one_hot_columns(config: Config) -> list[str]:

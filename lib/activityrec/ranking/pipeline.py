@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any
 
 from pyspark.ml import Pipeline, PipelineModel
@@ -10,13 +9,13 @@ from pyspark.ml.classification import LogisticRegressionModel
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.ml.feature import (
     OneHotEncoder,
-    OneHotEncoderModel,
     SQLTransformer,
     StandardScaler,
     StringIndexer,
     VectorAssembler,
 )
-from pyspark.ml.functions import vector_to_array
+from pyspark.ml.functions import array_to_vector, vector_to_array
+from pyspark.ml.regression import IsotonicRegressionModel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -24,6 +23,7 @@ from activityrec.config import Config
 from activityrec.errors import ConfigError, StateError
 from activityrec.expressions import check_expression
 from activityrec.ranking.inputs import INPUT, input_columns, one_hot_columns, ranker_inputs
+from activityrec.ranking.linear import intercept, linear_terms, total
 from activityrec.ranking.methods import FEATURES, STANDARDISED, Method
 
 CALIBRATED = "calibrated"
@@ -32,6 +32,8 @@ CALIBRATED = "calibrated"
 TRACE = 1e-3
 """How much of the uncalibrated probability is in a calibrated one: steps become slopes, so that
 calibration changes no order."""
+
+_PLAIN = "_plain_probability"
 
 
 def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
@@ -100,19 +102,20 @@ def weighted(examples: DataFrame) -> DataFrame:
 def probabilities(model: PipelineModel, examples: DataFrame, made: Iterable[str] = ()) -> DataFrame:
     """``examples`` with ``probability``, that of a response, and the columns ``made`` of those
     that the pipeline makes on its way."""
-    scored = model.transform(examples)
-    probability = of_response()
-    if CALIBRATED in scored.columns:
+    stages: list[Any] = model.stages
+    found = linear_terms(model)
+    if found is None:
+        scored = model.transform(examples).withColumn(_PLAIN, of_response())
+    else:
+        log_odds = total([F.lit(intercept(model)), *[term.added for term in found]])
+        scored = stages[0].transform(examples).withColumn(_PLAIN, 1 / (1 + F.exp(-log_odds)))
+    probability = F.col(_PLAIN)
+    if isinstance(stages[-1], IsotonicRegressionModel):
+        if found is not None:
+            both = array_to_vector(F.array(1 - probability, probability))
+            scored = stages[-1].transform(scored.withColumn("probability", both))
         probability = (1 - TRACE) * F.col(CALIBRATED) + TRACE * probability
     return scored.select(*examples.columns, *made, probability.alias("probability"))
-
-
-def numeric_inputs(model: PipelineModel) -> list[str]:
-    """The input columns that a fitted pipeline makes, in the order of its features."""
-    stages: list[Any] = model.stages
-    assembler = next(stage for stage in stages if isinstance(stage, VectorAssembler))
-    encoded = [s.getOutputCols() for s in stages if isinstance(s, OneHotEncoderModel)]
-    return [name for name in assembler.getInputCols() if name not in chain(*encoded)]
 
 
 def of_response() -> Column:

@@ -9,12 +9,10 @@ take a one-hot code at its mean, which lies between 0 and 1, for whichever their
 Calibration, which is increasing, is left out.
 """
 
-from collections.abc import Sequence
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyspark.ml import PipelineModel
-from pyspark.ml.classification import LogisticRegressionModel
 from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.ml.regression import IsotonicRegressionModel
@@ -24,9 +22,10 @@ from pyspark.sql import functions as F
 from activityrec.config import Config
 from activityrec.ranking.groups import input_groups
 from activityrec.ranking.importance import slot_names
-from activityrec.ranking.inputs import one_hot_columns
+from activityrec.ranking.inputs import numeric_inputs, one_hot_columns
+from activityrec.ranking.linear import linear_terms, total
 from activityrec.ranking.methods import FEATURES
-from activityrec.ranking.pipeline import numeric_inputs, of_response
+from activityrec.ranking.pipeline import of_response
 
 REASONS = "ARRAY<STRUCT<group: STRING, contribution: DOUBLE>>"
 BOUND = 1e-9
@@ -55,49 +54,34 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
     """
     if model is None:
         return rows.withColumn("reasons", F.lit(None).cast(REASONS))
-    stages: list[Any] = model.stages
-    place = next(n for n, s in enumerate(stages) if isinstance(s, VectorAssembler))
-    encoders, assembler, scaler = stages[1:place], stages[place], stages[place + 1]
-    after = [s for s in stages[place + 1 :] if not isinstance(s, IsotonicRegressionModel)]
     carried = reason_columns(model, config)
     # Apart, lest a column have the name of one that the pipeline makes, as probability has.
     kept = F.struct(*[name for name in rows.columns if name not in carried]).alias("_row")
     inputs = [F.col(_INPUTS)[n].alias(name) for n, name in enumerate(numeric_inputs(model))]
-    values = vector_to_array(F.col(FEATURES)).alias("_values")
     rows = rows.select(kept, *inputs, *one_hot_columns(config))
-    encoded = PipelineModel([*encoders, assembler]).transform(rows)
-    scored = encoded.select("_row", values)
+    of_input = input_groups(config)
+    found = linear_terms(model)
+    if found is None:
+        return _with_occlusion(rows, model, config).select("_row.*", "reasons")
+    added: dict[str, list[Column]] = {of_input[term.name]: [] for term in found}
+    for term in found:
+        added[of_input[term.name]].append(term.added - F.lit(term.mean))
+    return rows.select("_row.*", _sorted({g: total(some) for g, some in added.items()}))
 
+
+def _with_occlusion(rows: DataFrame, model: PipelineModel, config: Config) -> DataFrame:
+    """``_row`` and ``reasons`` by what becomes of the log-odds without each group."""
+    stages: list[Any] = model.stages
+    place = next(n for n, s in enumerate(stages) if isinstance(s, VectorAssembler))
+    encoders, assembler, scaler = stages[1:place], stages[place], stages[place + 1]
+    after = [s for s in stages[place + 1 :] if not isinstance(s, IsotonicRegressionModel)]
+    encoded = PipelineModel([*encoders, assembler]).transform(rows)
+    scored = encoded.select("_row", vector_to_array(F.col(FEATURES)).alias("_values"))
     of_input = input_groups(config)
     slots = [of_input[name] for name in slot_names(encoders, config)]
-    groups, means = sorted(set(slots)), scaler.mean.toArray().tolist()
-    logistic = [s for s in after if isinstance(s, LogisticRegressionModel)]
-    if logistic:
-        added = _exact(logistic[0], means, slots)
-        scored = scored.select("_row", *[added[g].alias(f"_{n}") for n, g in enumerate(groups)])
-    else:
-        scored = _occluded(scored, after, means, slots)
-    return scored.select("_row.*", _sorted(groups).alias("reasons"))
-
-
-def _exact(
-    model: LogisticRegressionModel, means: Sequence[float], slots: Sequence[str]
-) -> dict[str, Column]:
-    """By group: Σ weight × (value - mean) over its places in ``_values``."""
-    terms: dict[str, list[Column]] = {group: [F.lit(0.0)] for group in slots}
-    weights = model.coefficients.toArray().tolist()
-    for place, (group, weight, mean) in enumerate(zip(slots, weights, means, strict=True)):
-        if weight:
-            terms[group].append(F.lit(weight) * (F.col("_values")[place] - F.lit(mean)))
-    return {group: _sum(some) for group, some in terms.items()}
-
-
-def _sum(terms: list[Column]) -> Column:
-    """Pair by pair: thousands of one-hot places must not become an expression as deep."""
-    while len(terms) > 1:
-        pairs = zip_longest(terms[::2], terms[1::2])
-        terms = [left if right is None else left + right for left, right in pairs]
-    return terms[0]
+    scored = _occluded(scored, after, scaler.mean.toArray().tolist(), slots)
+    columns = {group: F.col(f"_{n}") for n, group in enumerate(sorted(set(slots)))}
+    return scored.select("_row", _sorted(columns))
 
 
 def _occluded(
@@ -125,15 +109,12 @@ def _log_odds(rows: DataFrame, stages: list, values: Column, name: str) -> DataF
     return scored.select(*rows.columns, F.log(p / (1 - p)).alias(name))
 
 
-def _sorted(groups: Sequence[str]) -> Column:
+def _sorted(contributions: Mapping[str, Column]) -> Column:
+    """``reasons``: the largest in size first, then by name."""
     rows = [
-        F.struct(
-            (-F.abs(F.col(f"_{number}"))).alias("size"),
-            F.lit(group).alias("group"),
-            F.col(f"_{number}").alias("contribution"),
-        )
-        for number, group in enumerate(groups)
+        F.struct((-F.abs(c)).alias("size"), F.lit(group).alias("group"), c.alias("contribution"))
+        for group, c in contributions.items()
     ]
     return F.transform(
         F.sort_array(F.array(*rows)), lambda row: F.struct(row["group"], row["contribution"])
-    )
+    ).alias("reasons")

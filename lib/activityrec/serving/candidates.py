@@ -15,7 +15,8 @@ from activityrec.features.outcomes import responses_of
 from activityrec.features.pairs import EligibleItems
 from activityrec.features.snapshots import Snapshots
 from activityrec.ingest.horizon import live_activities
-from activityrec.ranking.pipeline import numeric_inputs, probabilities
+from activityrec.ranking.inputs import numeric_inputs
+from activityrec.ranking.pipeline import probabilities
 from activityrec.retrieval.eligibility import CELL_RULES, Barrier
 from activityrec.retrieval.kernel import LiveActivities, candidate_fields, candidate_mapper
 from activityrec.retrieval.sides import activity_sides, no_sides, users_side
