@@ -17,6 +17,7 @@ from activityrec.analyst import answers_path, questions
 from activityrec.lakehouse import Lakehouse
 from activityrec.tables import Table
 from tests.conftest import ROOT
+from tests.metastore import PASSWORD, metastore_properties
 from tests.planted import configuration
 from tests.postgres import postgres_server
 from tests.sample_shop import plain, write_samples
@@ -144,26 +145,5 @@ def test_without_a_metastore(tmp_path: Path) -> None:
 
 def test_with_a_metastore_in_postgresql_that_jobs_and_server_share(tmp_path: Path) -> None:
     with postgres_server() as (address, sql):
-        sql("CREATE ROLE metastore LOGIN PASSWORD 'secret'")
-        sql("CREATE DATABASE metastore OWNER metastore")
-        # The server of the tests asks nobody for a password; this role is asked.
-        rules = (
-            "('host all metastore 127.0.0.1/32 scram-sha-256'), ('host all all 127.0.0.1/32 trust')"
-        )
-        sql(
-            "DO $$ BEGIN EXECUTE format('COPY (VALUES %s) TO %L', "
-            f"$rules${rules}$rules$, current_setting('hba_file')); END $$"
-        )
-        sql("SELECT pg_reload_conf()")
-        example = (ROOT / "conf/spark/metastore.conf.example").read_text(encoding="utf-8")
-        jar = next((ROOT / ".jars/test").glob("postgresql-*.jar"))
-        place = address.removeprefix("jdbc:postgresql://").partition("/")[0]
-        for given, here in {
-            "/srv/warehouse": str(tmp_path / "warehouse"),
-            "127.0.0.1:5432": place,
-            "/srv/jars/postgresql-42.7.8.jar": str(jar),
-        }.items():
-            assert example.count(given) == 1
-            example = example.replace(given, here)
-        env = {"METASTORE_PASSWORD": "secret"}
-        follow(Shop(tmp_path, {"catalog": "spark_catalog"}, example, env))
+        properties = metastore_properties(tmp_path, address, sql)
+        follow(Shop(tmp_path, {"catalog": "spark_catalog"}, properties, PASSWORD))

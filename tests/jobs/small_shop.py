@@ -1,0 +1,51 @@
+"""A shop of a few rows, for what jobs say and leave behind when they cannot do their work."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.planted import configuration
+
+AS_OF = "2024-05-01"
+LINES: dict[str, list[dict[str, Any]]] = {
+    "users": [{"user": "u1", "age": 30, "city": "north"}, {"user": "u2", "age": -1, "city": "x"}],
+    "products": [{"product": "p1", "category": "tea"}],
+    "activities": [
+        {"activity": "a1", "kind": "gift", "from": "2024-04-20", "to": "2024-05-04"},
+        {"activity": "a2", "kind": "gift", "from": "2024-06-20", "to": "2024-07-04"},
+    ],
+    "offers": [{"activity": "a1", "offer": "o1", "product": "p1"}],
+    "purchases": [
+        {"id": n, "user": "u1", "product": "p1", "at": day, "units": 1, "paid": 2}
+        for n, day in enumerate(["2024-03-01", "2024-04-30", "2024-07-31"])
+    ],
+    "answers": [{"user": "u1", "activity": "a1", "at": "2024-04-21"}] * 2,
+    "sent": [{"user": "u1", "activity": "a1", "at": "2024-04-20"}],
+}
+
+Change = Callable[[dict[str, Any]], object]
+Run = Callable[..., list[str]]
+
+
+def write_yaml(folder: Path, change: Change = lambda raw: None) -> Path:
+    raw = configuration() | {"name": "shop"}
+    change(raw)
+    path = folder / "changed.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    return path
+
+
+def expression(table: str, column: str, sql: str) -> Change:
+    return lambda raw: raw["sources"][table][0]["columns"].update({column: sql})
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    """Every file of the lakehouse's tables, with its size."""
+    return {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in (folder / "lakehouse").rglob("*")
+        # Loads before the one that fails are told of in clean.batches.
+        if path.is_file() and path.name != ".lock" and not {"batches", "stages"} & set(path.parts)
+    }

@@ -1,0 +1,105 @@
+"""Faults from outside while a job runs: one line that names them, and tables as they were."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+import features
+from activityrec import tables
+from activityrec.config_file import load_config
+from activityrec.job import Job
+from activityrec.lakehouse import Lakehouse
+from tests.jobs.small_shop import Run, files_of, write_yaml
+
+
+def test_mlflow_that_does_not_answer_is_named(
+    ingested: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow itself tries again for minutes; not here."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    # The discard port: nothing listens there.
+    path = write_yaml(ingested, lambda raw: raw["tracking"].update(uri="http://127.0.0.1:9"))
+
+    def ask(job: Job) -> dict[str, int]:
+        job.tracking.version("ranker", "champion")
+        return {}
+
+    before = files_of(ingested)
+    status, *lines = run(path, stage=ask)
+    (line,) = [line for line in lines if " INFO " not in line]
+    assert status == "1"
+    assert "MLflow failed: " in line and "127.0.0.1" in line and "refused" in line
+    assert files_of(ingested) == before
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_named_and_leaves_the_tables_as_they_were(
+    shop: Path, run: Run, tmp_path: Path
+) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+
+    def mounted(*options: str) -> bool:
+        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(full)]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    if os.getuid() or not mounted("-o", "size=20m"):
+        pytest.skip("only root may mount a small disk")
+    try:
+        path = write_yaml(shop, lambda raw: raw["lakehouse"].update(root=str(full / "lakehouse")))
+        assert run(path)[0] == "0"
+        filler = full / "filler"
+        with contextlib.suppress(OSError), filler.open("wb") as out:
+            while True:
+                out.write(bytes(4096))
+                out.flush()
+        before = files_of(full)
+        status, *lines = run(path)
+        (line,) = [line for line in lines if " INFO " not in line]
+        assert status == "1" and "No space left on device" in line
+        assert {name for name in before if name.endswith(".json")} <= set(files_of(full))
+        filler.unlink()
+        assert run(path)[0] == "0"
+    finally:
+        subprocess.run(["umount", "-l", str(full)], check=True)
+
+
+def test_a_log_of_the_lakehouse_that_was_cut_short_is_named(
+    ingested: Path, run: Run, tmp_path: Path
+) -> None:
+    # A copy: the session remembers what it has read of the other one.
+    root = tmp_path / "lakehouse"
+    shutil.copytree(ingested / "lakehouse", root)
+    path = write_yaml(ingested, lambda raw: raw["lakehouse"].update(root=str(root)))
+    log = max((root / "clean/users/_delta_log").glob("*.json"))
+    whole = log.read_bytes()
+    log.write_bytes(whole[: len(whole) // 2])
+    (log.parent / f".{log.name}.crc").unlink()
+    before = files_of(tmp_path)
+    status, *lines = run(path, stage=features.run)
+    (line,) = [line for line in lines if " INFO " not in line]
+    assert status == "1"
+    assert "clean.users" in line and "log" in line
+    assert before and files_of(tmp_path) == before
+    log.write_bytes(whole)
+    assert run(path, stage=features.run)[0] == "0"
+
+
+def test_a_stage_that_fails_in_the_middle_puts_the_tables_back(
+    spark: SparkSession, ingested: Path, run: Run
+) -> None:
+    def half(job: Job) -> dict[str, int]:
+        job.lakehouse.replace(tables.USERS, job.lakehouse.read(tables.USERS).limit(0))
+        job.lakehouse.read(tables.USER_DAILY)
+        return {}
+
+    path = write_yaml(ingested)
+    status, line = run(path, stage=half)
+    assert status == "1"
+    assert "table features.user_daily does not exist" in line
+    assert Lakehouse(spark, load_config(path)).read(tables.USERS).count() == 1
