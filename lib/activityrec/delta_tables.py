@@ -104,7 +104,10 @@ class DeltaTables:
             self._verify(table)
         else:
             if self.catalog is not None:
-                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.catalog}.{table.schema}")
+                schema = f"{self.catalog}.{table.schema}"
+                # A metastore logs an error for one that exists, IF NOT EXISTS or not.
+                if not self.spark.catalog.databaseExists(schema):
+                    self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
             marks = {**self.marks, GENERATION: uuid.uuid4().hex[:8]}
             self.spark.sql(ddl.create_statement(table, self.identifier(table), marks))
             self._properties[table] = ddl.properties_of(table, marks)
