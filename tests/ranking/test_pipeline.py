@@ -129,6 +129,13 @@ def _plan(frame: DataFrame) -> str:
     return frame._jdf.queryExecution().executedPlan().toString()
 
 
+def test_a_category_without_any_value_is_named(spark: SparkSession, planted_config: Config) -> None:
+    rows = [(*row[:6], None) for row in _rows(60)]
+    config = _config(planted_config, inputs={"x": "x"}, categorical=["kind"])
+    with pytest.raises(ConfigError, match=r"\['kind'\] have no value in any training example"):
+        fit_ranker(spark.createDataFrame(rows, SCHEMA), config)
+
+
 def test_declared_attributes_are_one_hot_beside_the_default_inputs_alone(
     planted_config: Config,
 ) -> None:

@@ -49,7 +49,8 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
     ------
     ConfigError
         An expression of ``ranker.inputs`` or ``more_inputs`` does not resolve, a column of
-        ``ranker.categorical`` does not exist, or the method is an extra that is not installed.
+        ``ranker.categorical`` does not exist or has no value at all, or the method is an extra
+        that is not installed.
     StateError
         There are not both answered and unanswered examples.
     """
@@ -57,16 +58,25 @@ def fit_ranker(examples: DataFrame, config: Config) -> PipelineModel:
     for name, sql in inputs.items():
         section = "more_inputs" if name in config.ranker.more_inputs else "inputs"
         check_expression(examples, f"ranker.{section}.{name}", sql)
-    if unknown := sorted(set(one_hot_columns(config)) - set(examples.columns)):
+    categorical = one_hot_columns(config)
+    if unknown := sorted(set(categorical) - set(examples.columns)):
         raise ConfigError(f"ranker.categorical: {unknown} are no columns of training_examples")
     examples = weighted(examples)
-    counted = examples.groupBy("label").agg(F.count("*").alias("n"), F.avg("weight").alias("mean"))
+    filled = [F.count(name).alias(f"filled_{name}") for name in categorical]
+    counted = examples.groupBy("label").agg(
+        F.count("*").alias("n"), F.avg("weight").alias("mean"), *filled
+    )
     found = {row["label"]: row for row in counted.collect()}
     if len(found) < 2:
         answered, not_answered = (found[n]["n"] if n in found else 0 for n in (1, 0))
         raise StateError(
             f"cannot train a ranker: {answered} answered and {not_answered} "
             "unanswered exposures whose response window closed by as_of; both are needed"
+        )
+    if empty := [c for c in categorical if not any(row[f"filled_{c}"] for row in found.values())]:
+        raise ConfigError(
+            f"one-hot columns {empty} have no value in any training example: take them out of "
+            "ranker.categorical or attributes"
         )
     pipeline = _pipeline(config, sum(row["n"] for row in found.values()))
     # The order of rows decides the last bits of sums; a fixed one makes the fit repeatable.
