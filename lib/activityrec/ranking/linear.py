@@ -57,8 +57,8 @@ def intercept(model: PipelineModel) -> float:
 
 
 def total(columns: Iterable[Column]) -> Column:
-    """Their sum, pair by pair: of thousands of columns no expression as deep."""
-    left = [*columns] or [F.lit(0.0)]
+    """The sum of one or more, pair by pair: of thousands of columns no expression as deep."""
+    left = [*columns]
     while len(left) > 1:
         pairs = zip_longest(left[::2], left[1::2])
         left = [one if other is None else one + other for one, other in pairs]

@@ -1,7 +1,7 @@
 """The ranker as one MLlib Pipeline: from the columns of an example to a probability."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pyspark.ml import Pipeline, PipelineModel
@@ -23,7 +23,7 @@ from activityrec.config import Config
 from activityrec.errors import ConfigError, StateError
 from activityrec.expressions import check_expression
 from activityrec.ranking.inputs import INPUT, input_columns, one_hot_columns, ranker_inputs
-from activityrec.ranking.linear import intercept, linear_terms, total
+from activityrec.ranking.linear import Term, intercept, linear_terms, total
 from activityrec.ranking.methods import FEATURES, STANDARDISED, Method
 
 CALIBRATED = "calibrated"
@@ -112,20 +112,27 @@ def weighted(examples: DataFrame) -> DataFrame:
 def probabilities(model: PipelineModel, examples: DataFrame, made: Iterable[str] = ()) -> DataFrame:
     """``examples`` with ``probability``, that of a response, and the columns ``made`` of those
     that the pipeline makes on its way."""
-    stages: list[Any] = model.stages
-    found = linear_terms(model)
-    if found is None:
+    terms = linear_terms(model)
+    if terms is None:
         scored = model.transform(examples).withColumn(_PLAIN, of_response())
     else:
-        log_odds = total([F.lit(intercept(model)), *[term.added for term in found]])
-        scored = stages[0].transform(examples).withColumn(_PLAIN, 1 / (1 + F.exp(-log_odds)))
+        scored = _summed(model, examples, terms)
     probability = F.col(_PLAIN)
-    if isinstance(stages[-1], IsotonicRegressionModel):
-        if found is not None:
-            both = array_to_vector(F.array(1 - probability, probability))
-            scored = stages[-1].transform(scored.withColumn("probability", both))
+    if CALIBRATED in scored.columns:
         probability = (1 - TRACE) * F.col(CALIBRATED) + TRACE * probability
     return scored.select(*examples.columns, *made, probability.alias("probability"))
+
+
+def _summed(model: PipelineModel, examples: DataFrame, terms: Sequence[Term]) -> DataFrame:
+    """``examples`` with input columns and probabilities of a logistic ranker, without its other
+    stages; with those of calibration where it has any."""
+    stages: list[Any] = model.stages
+    log_odds = total([F.lit(intercept(model)), *[term.added for term in terms]])
+    scored = stages[0].transform(examples).withColumn(_PLAIN, 1 / (1 + F.exp(-log_odds)))
+    if not isinstance(stages[-1], IsotonicRegressionModel):
+        return scored
+    both = array_to_vector(F.array(1 - F.col(_PLAIN), _PLAIN))
+    return stages[-1].transform(scored.withColumn("probability", both))
 
 
 def of_response() -> Column:
