@@ -32,7 +32,7 @@ test: setup check  ## check, then all tests but the slow ones
 	.venv/bin/python -m pytest -n 2 --dist loadscope -m "not slow and not cluster"
 
 slow: setup  ## the slow tests: processes that are killed, a database, erasure with every feature on
-	.venv/bin/python -m pytest -m slow
+	.venv/bin/python -m pytest -n 2 --dist loadscope -m slow
 
 setup-4.0:  ## .venv-4.0 and .jars-4.0: Spark 4.0 and its Delta Lake, as Databricks Runtime 17.3 LTS has them
 	@FOR_SPARK=4.0 tools/setup.sh
@@ -41,7 +41,7 @@ setup-4.0:  ## .venv-4.0 and .jars-4.0: Spark 4.0 and its Delta Lake, as Databri
 test-4.0: setup-4.0  ## all tests but the slow ones, on Spark 4.0
 	FOR_SPARK=4.0 .venv-4.0/bin/python -m pytest -n 2 --dist loadscope -m "not slow and not cluster"
 
-cluster: setup  ## the pipeline on a master and two workers, which are killed in every stage; some 20 minutes
+cluster: setup  ## whole pipelines on a master and two workers, killed in every stage, and beside a metastore that goes down
 	.venv/bin/python -m pytest -m cluster
 
 wheel: setup  ## the library as a wheel, in .build/dist

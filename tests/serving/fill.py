@@ -1,4 +1,4 @@
-"""A job that makes a lakehouse with runs that nobody has published yet.
+"""A job that makes a lakehouse with runs, of which the first is published.
 
 Run as ``./spark-submit.sh tests/serving/fill.py YAML RUN=LISTS...``, where LISTS are a user's
 activities, one letter each: ``first=u1:ab,u2:a``.
@@ -8,8 +8,10 @@ import sys
 
 from activityrec.config_file import load_config
 from activityrec.lakehouse import Lakehouse
+from activityrec.serving.publication import publish
+from activityrec.serving.views import create_views
 from activityrec.session import get_spark
-from tests.serving.published import make_run, stock
+from tests.serving.published import DAY, NOON, make_run, stock
 
 
 def main(path: str, *runs: str) -> None:
@@ -18,6 +20,8 @@ def main(path: str, *runs: str) -> None:
     for run in runs:
         name, _, lists = run.partition("=")
         make_run(lakehouse, name, dict(one.split(":") for one in lists.split(",")))
+    publish(lakehouse, runs[0].partition("=")[0], DAY, config, NOON)
+    create_views(lakehouse)
 
 
 if __name__ == "__main__":

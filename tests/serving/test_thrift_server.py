@@ -56,7 +56,6 @@ class Shop:
 def follow(shop: Shop) -> None:
     """A server that is up sees what a job publishes at the next query, by either client."""
     shop.fill(FIRST, SECOND)
-    shop.publish("first")
     with thrift_server(shop.yaml, shop.properties, shop.env) as port:
         expected = [("first", "u1", "a"), ("first", "u1", "b"), ("first", "u2", "a")]
         assert ask(port, CURRENT) == expected

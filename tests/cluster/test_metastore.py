@@ -15,7 +15,7 @@ from tests.metastore import PASSWORD, comes_up, goes_down, metastore_properties
 from tests.planted import AS_OF
 from tests.postgres import postgres_server
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 
 class Shop:
