@@ -6,12 +6,14 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from pyspark.sql import SparkSession
 
 import backtest
+import ingest
 from activityrec import tables
 from activityrec.config_file import load_config
 from activityrec.errors import ConfigError
-from activityrec.job import Job, open_job
+from activityrec.job import Job, open_job, run_stages
 from activityrec.tracking import CHALLENGER, CHAMPION
 from tests.planted import AS_OF
 
@@ -30,13 +32,12 @@ def test_days_that_are_none_or_too_late_are_refused(planted_run: Job, dates: str
 
 @pytest.mark.slow
 def test_each_day_is_evaluated_with_what_was_known_then(
-    planted: Path, planted_run: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "shop"
-    # Its clean tables and nothing that was made of them.
-    made = shutil.ignore_patterns("mlflow*", "features", "serving", "views.sql")
-    shutil.copytree(planted, folder, ignore=made)
-    job = open_job(planted_run.spark, load_config(folder / "planted.yaml"), AS_OF)
+    shutil.copytree(planted, folder, ignore=shutil.ignore_patterns("lakehouse", "mlflow*"))
+    job = open_job(spark, load_config(folder / "planted.yaml"), AS_OF)
+    run_stages(job, [("ingest", ingest.run)])
     backtest.backtest(job_with(job, DAYS))
     metrics = job.lakehouse.read(tables.METRICS).where("slice = 'all' AND metric = 'auc'")
     found = {row["as_of"] for row in metrics.where("model = 'ranker'").collect()}

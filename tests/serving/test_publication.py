@@ -25,6 +25,7 @@ from tests.serving.published import (
     at,
     config_at,
     lakehouse_at,
+    make_current,
     make_run,
     publish_run,
     write,
@@ -102,8 +103,8 @@ def test_a_run_that_was_published_is_made_again_beside_it_and_never_over_it(
     # Of other dates, other configurations, and names that somebody gave.
     for other in (f"{name}1", "shop-20240502-7", f"{name}-mine", f"{name}-2-3", "shopX20240501-9"):
         make_run(lakehouse, other, {"u1": "a"})
-        publish_run(lakehouse, other, at(11))
-    publish_run(lakehouse, name)
+        make_current(lakehouse, other, at(11))
+    make_current(lakehouse, name)
     assert next_attempt(lakehouse, name) == f"{name}-2"
     assert last_attempt(lakehouse, tables.RECOMMENDATIONS, name) == name
     with pytest.raises(StateError, match=f"run {name} was published, .* give a new --run-id"):
@@ -155,7 +156,7 @@ def test_of_two_publishers_one_wins_and_the_other_says_so(
     names = [f"run{number}" for number in range(3)]
     for name in names:
         make_run(lakehouse, name, {"u1": "a"})
-    publish_run(lakehouse, "run0")
+    make_current(lakehouse, "run0")
     # All have seen the same publication before any of them adds one.
     ready = threading.Barrier(2)
     commit = publication.commit
@@ -193,7 +194,7 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     make_run(lakehouse, "first", {"u1": "a"})
-    publish_run(lakehouse, "first")
+    make_current(lakehouse, "first")
     make_run(lakehouse, "good", {"u1": "a"})
     make_run(lakehouse, "bad", {"u1": "over"})
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
@@ -215,7 +216,7 @@ def test_old_runs_expire_but_none_that_is_current_kept_or_being_made(
 ) -> None:
     for number in range(4):
         make_run(lakehouse, f"run{number}", {"u1": "a"}, DAY + timedelta(days=number))
-        publish_run(lakehouse, f"run{number}", at(10 + number))
+        make_current(lakehouse, f"run{number}", at(10 + number))
     make_run(lakehouse, "abandoned", {"u1": "a"}, DAY - timedelta(days=1))
     make_run(lakehouse, "being made", {"u1": "a"}, DAY + timedelta(days=4))
     roll_back(lakehouse, "run1", at(20))
@@ -233,9 +234,9 @@ def test_old_runs_expire_but_none_that_is_current_kept_or_being_made(
 @pytest.mark.slow
 def test_an_erased_user_does_not_stop_a_rollback(lakehouse: Lakehouse) -> None:
     make_run(lakehouse, "first", {"u1": "a", "u2": "a"})
-    publish_run(lakehouse, "first", NOON)
+    make_current(lakehouse, "first", NOON)
     make_run(lakehouse, "second", {"u1": "a"})
-    publish_run(lakehouse, "second", at(13))
+    make_current(lakehouse, "second", at(13))
     kept = lakehouse.read(tables.RECOMMENDATIONS).where("user_id != 'u2'").persist()
     kept.count()
     write(lakehouse, tables.RECOMMENDATIONS, kept)

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from activityrec.lakehouse import Lakehouse
 from activityrec.serving.views import create_views
 from tests.conftest import ROOT
-from tests.serving.published import NOON, config_at, lakehouse_at, make_run, publish_run
+from tests.serving.published import NOON, config_at, lakehouse_at, make_current, make_run
 from tests.serving.publisher import SIZES, lists_of
 
 VIEWS = ("current_recommendations", "current_audiences", "published_recommendations")
@@ -85,7 +85,7 @@ def test_no_reader_sees_a_mixed_an_empty_or_a_doubled_list(
 ) -> None:
     lakehouse = lakehouse_at(spark, tmp_path)
     make_run(lakehouse, "run0", lists_of("run0"))
-    publish_run(lakehouse, "run0", NOON)
+    make_current(lakehouse, "run0", NOON)
     create_views(lakehouse)
     with reading(spark) as readers:
         assert publisher(tmp_path, "recommendations", "run1", "run2", "back:run1", "run3") == -9

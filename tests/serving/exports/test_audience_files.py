@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 import export
 from activityrec.job import open_job
 from activityrec.serving.exports import audience_files
-from tests.serving.published import DAY, NOON, at, config_at, lakehouse_at, make_run, publish_run
+from tests.serving.published import DAY, NOON, at, config_at, lakehouse_at, make_current, make_run
 
 
 def test_a_file_an_activity_and_a_manifest_that_is_written_last(
@@ -31,7 +31,7 @@ def test_a_file_an_activity_and_a_manifest_that_is_written_last(
         return {f["activity_id"]: (out / f["file"]).read_text() for f in manifest()["files"]}
 
     make_run(lakehouse, "first", {"u2": "a", "u1": "ab"})
-    publish_run(lakehouse, "first", NOON)
+    make_current(lakehouse, "first", NOON)
     assert run() == {"mail audiences": 3}
     assert run() == {}
     head = "user_id,rank,score,probability\n"
@@ -45,7 +45,7 @@ def test_a_file_an_activity_and_a_manifest_that_is_written_last(
         assert (file["bytes"], file["rows"]) == (len(data), data.count(b"\n") - 1)
 
     make_run(lakehouse, "second", {"u3": "c"})
-    publish_run(lakehouse, "second", at(13))
+    make_current(lakehouse, "second", at(13))
 
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
@@ -59,7 +59,7 @@ def test_a_file_an_activity_and_a_manifest_that_is_written_last(
     # Who reads by the manifest before finds its files.
     assert (out / found["files"][0]["file"]).exists()
     make_run(lakehouse, "third", {"u3": "c"})
-    publish_run(lakehouse, "third", at(14))
+    make_current(lakehouse, "third", at(14))
     run()
     assert not (out / found["folder"]).exists()
     assert len([path for path in out.iterdir() if path.is_dir()]) == 2

@@ -16,7 +16,7 @@ from activityrec.lakehouse import Lakehouse
 from activityrec.serving.exports import postgresql
 from activityrec.serving.exports.database import connect, resolved
 from tests.postgres import Sql, postgres_server
-from tests.serving.published import DAY, at, config_at, lakehouse_at, make_run, publish_run
+from tests.serving.published import DAY, at, config_at, lakehouse_at, make_current, make_run
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ class Shop:
 
     def publish(self, run: str, lists: dict[str, str], hour: int) -> None:
         make_run(self.lakehouse, run, lists)
-        publish_run(self.lakehouse, run, at(hour))
+        make_current(self.lakehouse, run, at(hour))
 
     def ask(self, query: str) -> Any:
         with connect(self.spark, "crm", resolved("crm", self.options)) as database:

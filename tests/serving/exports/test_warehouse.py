@@ -15,7 +15,7 @@ from activityrec import tables
 from activityrec.config_export import WarehouseConfig
 from activityrec.job import open_job
 from activityrec.serving.exports.warehouse import load_script
-from tests.serving.published import DAY, NOON, config_at, lakehouse_at, make_run, publish_run
+from tests.serving.published import DAY, NOON, config_at, lakehouse_at, make_current, make_run
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 KINDS = ["snowflake", "bigquery", "redshift"]
@@ -99,7 +99,7 @@ def test_old_rows_are_changed_or_go_and_new_ones_come(kind: str, mode: str) -> N
 def test_the_files_and_the_script_of_a_publication(spark: SparkSession, tmp_path: Path) -> None:
     lakehouse = lakehouse_at(spark, tmp_path / "lakehouse")
     make_run(lakehouse, "run", {"u1": "ab", "u2": "a"})
-    publish_run(lakehouse, "run")
+    make_current(lakehouse, "run")
     place = tmp_path / "out"
     target = {
         "kind": "redshift", "location": "s3://shop/out", "path": str(place),
