@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.testing import assertDataFrameEqual
 
+from activityrec import creation
 from activityrec.config import Config
 from activityrec.errors import ContractError, StateError
 from activityrec.lakehouse import Lakehouse
@@ -202,6 +206,65 @@ def test_a_failure_puts_all_tables_back(spark: SparkSession, tmp_path: Path) -> 
     assert listed(ours.read(others)) == []
     assert ours.read(untouched).count() == 1
     assert spark.sql(f"DESCRIBE HISTORY delta.`{tmp_path}/clean/untouched`").count() == 2
+
+
+def test_two_writers_that_make_a_table_at_once_both_write_it(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a lock both may find that a table is missing, and one comes too late to make it."""
+    ready = threading.Barrier(2)
+    asked = threading.local()
+    exists = Lakehouse.exists
+
+    def together(self: Lakehouse, table: Table) -> bool:
+        found = exists(self, table)
+        if not hasattr(asked, "before"):
+            asked.before = found
+            ready.wait(60)
+        return found
+
+    monkeypatch.setattr(Lakehouse, "exists", together)
+
+    def write(day: str) -> str:
+        ours = lakehouse(spark, root=str(tmp_path))
+        ours.append(VISITS, visits(spark, (day, "anna", 1, 0)))
+        assert not asked.before
+        return ours.generation(VISITS)
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(write, ("01", "02"))
+    assert first == second
+    rows = spark.read.table(at(tmp_path))
+    assert listed(rows) == [("01", "anna", 1, 0), ("02", "anna", 1, 0)]
+
+
+@pytest.mark.parametrize("rest", [".00000000000000000000.json.1.tmp", None])
+def test_a_creation_that_was_killed_is_not_in_the_way_of_the_next(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: str | None
+) -> None:
+    monkeypatch.setattr(creation, "PATIENCE_SECONDS", 0)
+    log = tmp_path / "clean/visits/_delta_log"
+    log.mkdir(parents=True)
+    if rest is not None:
+        (log / rest).write_text('{"commitInfo"')
+    ours = lakehouse(spark, root=str(tmp_path))
+    assert ours.append(VISITS, visits(spark, ("01", "anna", 1, 0))) == 1
+    assert ours.read(VISITS).count() == 1
+
+
+def test_a_folder_of_other_files_is_left_alone(spark: SparkSession, tmp_path: Path) -> None:
+    log = tmp_path / "clean/visits/_delta_log"
+    log.mkdir(parents=True)
+    (log.parent / "a.parquet").write_text("somebody's")
+    with pytest.raises(SPARK_ERRORS, match="visits"):
+        lakehouse(spark, root=str(tmp_path)).append(VISITS, visits(spark, ("01", "anna", 1, 0)))
+    assert log.exists()
+
+
+def test_a_table_that_cannot_be_made_says_why(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "clean").write_text("no folder")
+    with pytest.raises(SPARK_ERRORS, match="clean"):
+        lakehouse(spark, root=str(tmp_path)).append(VISITS, visits(spark, ("01", "anna", 1, 0)))
 
 
 def test_reading_what_no_stage_has_written_names_the_table(
@@ -408,3 +471,25 @@ def test_a_catalog_serves_as_a_path_does(spark: SparkSession, catalogued: Table)
         spark.newSession().table("catalogued.bought"),
         spark.createDataFrame([("bert",), ("carl",)], "user_id STRING"),
     )
+
+
+def test_a_creation_in_a_catalog_that_was_killed_is_cleared_or_named(
+    spark: SparkSession, catalogued: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(creation, "PATIENCE_SECONDS", 0)
+    rows = visits(spark, ("01", "anna", 1, 0))
+    lakehouse(spark, catalog="spark_catalog").create(catalogued)
+    uri = spark.catalog.getDatabase("spark_catalog.catalogued").locationUri
+    folder = Path(uri.removeprefix("file:")) / "visits"
+    shutil.copytree(folder, tmp_path / "visits")
+    for complete in (False, True):
+        spark.sql("DROP TABLE spark_catalog.catalogued.visits")
+        assert not folder.exists()
+        if complete:
+            shutil.copytree(tmp_path / "visits", folder)
+            with pytest.raises(StateError, match="visits has the log of a table without data"):
+                lakehouse(spark, catalog="spark_catalog").append(catalogued, rows)
+            shutil.rmtree(folder)
+        else:
+            (folder / "_delta_log").mkdir(parents=True)
+        assert lakehouse(spark, catalog="spark_catalog").append(catalogued, rows) == 1

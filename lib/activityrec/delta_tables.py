@@ -9,7 +9,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from activityrec import ddl
+from activityrec import creation, ddl
 from activityrec.config import Config
 from activityrec.ddl import GENERATION, OWNER
 from activityrec.errors import ContractError, StateError
@@ -103,19 +103,36 @@ class DeltaTables:
         if self.exists(table):
             self._verify(table)
         else:
-            if self.catalog is not None:
-                schema = f"{self.catalog}.{table.schema}"
-                # A metastore logs an error for one that exists, IF NOT EXISTS or not.
-                if not self.spark.catalog.databaseExists(schema):
-                    self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            marks = {**self.marks, GENERATION: uuid.uuid4().hex[:8]}
-            self.spark.sql(ddl.create_statement(table, self.identifier(table), marks))
-            self._properties[table] = ddl.properties_of(table, marks)
-            self.versions[table.full_name] = 0
-            self._new.add(table)
+            self._make(table)
         if undo and table not in self._before:
             pinned = self.versions.get(table.full_name)
             self._before[table] = self._current_version(table) if pinned is None else pinned
+
+    def _make(self, table: Table) -> None:
+        """Create the table, or verify the one that another writer made at the same moment."""
+        if self.catalog is not None:
+            schema = f"{self.catalog}.{table.schema}"
+            # A metastore logs an error for one that exists, IF NOT EXISTS or not.
+            if not self.spark.catalog.databaseExists(schema):
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        marks = {**self.marks, GENERATION: uuid.uuid4().hex[:8]}
+        statement = ddl.create_statement(table, self.identifier(table), marks)
+        ours = creation.create(
+            self.spark, statement, lambda: self.exists(table), self._folder(table)
+        )
+        if not ours:
+            self._verify(table)
+            return
+        self._properties[table] = ddl.properties_of(table, marks)
+        self.versions[table.full_name] = 0
+        self._new.add(table)
+
+    def _folder(self, table: Table) -> str | None:
+        """Where the table's files are or will be; None where the catalog keeps that to itself."""
+        if self.root is not None:
+            return f"{self.root}/{table.schema}/{table.name}"
+        schema = self.spark.catalog.getDatabase(f"{self.catalog}.{table.schema}").locationUri
+        return f"{schema}/{table.name}" if schema else None
 
     def _verify(self, table: Table) -> None:
         if table in self._properties:
