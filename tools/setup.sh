@@ -125,6 +125,8 @@ fail_with() {
 
 [ -z "$suffix" ] || [ -f "$root/requirements/spark$suffix.txt" ] ||
     die "FOR_SPARK=$FOR_SPARK: there is no requirements/spark$suffix.txt"
+# To clear a link is to clear what it leads to, such as the environment of another clone.
+[ ! -L "$venv" ] || has_whole_venv || die "$venv is a link: remove it, it would be emptied where it leads to"
 find_python
 find_java
 if [ ${#problems[@]} -gt 0 ]; then
