@@ -1,6 +1,8 @@
 """One pipeline at a time on a lakehouse, on storage without locks of its own."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,10 +23,10 @@ BEAT = 0.05
 
 
 @pytest.fixture
-def lease(spark: SparkSession, tmp_path: Path) -> Callable[[], Lease]:
-    """Leases on one folder; a second one waits a second for a sign of the first."""
+def lease(spark: SparkSession, tmp_path: Path) -> Callable[..., Lease]:
+    """Leases on one folder; a second one waits so many seconds for a sign of the first."""
     folder = f"file:{tmp_path}"
-    return lambda: Lease(Files(spark), folder, beat=BEAT, patience=1.0)
+    return lambda patience=1.0: Lease(Files(spark), folder, beat=BEAT, patience=patience)
 
 
 @contextmanager
@@ -36,17 +38,41 @@ def silent(lease: Lease) -> Iterator[None]:
     lease._over.set()
 
 
-def test_a_lease_that_is_renewed_keeps_others_away(lease: Callable[[], Lease]) -> None:
-    with lease() as first:
+def test_a_lease_that_is_renewed_keeps_others_away(lease: Callable[..., Lease]) -> None:
+    with lease(60) as first:
         with pytest.raises(StateError, match=r"process \d+ of .* is working on it"):
-            lease().__enter__()
+            lease(60).__enter__()
         first.check()
-    with lease():
+    with lease(60):
         pass
 
 
+def test_a_lease_whose_file_is_being_written_is_not_lost(
+    lease: Callable[..., Lease], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is written over is empty for a moment."""
+    one, begun, go_on = lease(60), threading.Event(), threading.Event()
+    write = one.files.write_text
+
+    def slowly(path: str, text: str) -> None:
+        write(path, "")
+        begun.set()
+        assert go_on.wait(60)
+        write(path, text)
+
+    monkeypatch.setattr(one.files, "write_text", slowly)
+    with ThreadPoolExecutor(1) as threads, one:
+        assert begun.wait(60)
+        one._renewed -= 3 * BEAT
+        checked = threads.submit(one.check)
+        with pytest.raises(TimeoutError):
+            checked.exception(timeout=0.2)
+        go_on.set()
+        checked.result(60)
+
+
 def test_one_that_is_silent_is_taken_over_and_neither_writes_nor_undoes_any_more(
-    lease: Callable[[], Lease], spark: SparkSession, tmp_path: Path
+    lease: Callable[..., Lease], spark: SparkSession, tmp_path: Path
 ) -> None:
     config = Config.model_validate(configuration() | {"lakehouse": {"root": str(tmp_path)}})
     one, ours, theirs = lease(), Lakehouse(spark, config), Lakehouse(spark, config)
@@ -72,7 +98,7 @@ def test_one_that_is_silent_is_taken_over_and_neither_writes_nor_undoes_any_more
 
 
 def test_a_process_that_awakes_leaves_the_lease_of_another(
-    lease: Callable[[], Lease], tmp_path: Path
+    lease: Callable[..., Lease], tmp_path: Path
 ) -> None:
     one, robber = lease(), lease()
     with silent(one):
@@ -87,7 +113,7 @@ def test_a_process_that_awakes_leaves_the_lease_of_another(
 
 
 def test_whoever_cannot_reach_the_storage_stops_before_another_may_begin(
-    lease: Callable[[], Lease], monkeypatch: pytest.MonkeyPatch
+    lease: Callable[..., Lease], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = lease()
     with silent(one):
@@ -96,7 +122,7 @@ def test_whoever_cannot_reach_the_storage_stops_before_another_may_begin(
             one.check()
 
 
-def test_of_two_that_take_over_one_wins(lease: Callable[[], Lease], tmp_path: Path) -> None:
+def test_of_two_that_take_over_one_wins(lease: Callable[..., Lease], tmp_path: Path) -> None:
     (tmp_path / ".lease").write_text("dead\n7\n")
     one, other = lease(), lease()
     seen = one._seen()

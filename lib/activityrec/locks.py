@@ -73,7 +73,7 @@ class Lease:
         self.name = f"process {os.getpid()} of {socket.gethostname()} ({uuid.uuid4().hex[:8]})"
         self.lost: str | None = None
         self._conditional = False
-        self._beats, self._over = 0, threading.Event()
+        self._beats, self._over, self._writing = 0, threading.Event(), threading.Lock()
 
     def __enter__(self) -> "Lease":
         """
@@ -115,11 +115,13 @@ class Lease:
             This process was silent for too long, and must not write: the lease is or may soon
             be another's.
         """
-        silent = time.monotonic() - self._renewed
-        if silent > self.patience:
-            self.lost = self.lost or f"it was silent for {silent:.0f} seconds"
-        elif silent > 2 * self.beat and not self._is_mine(self._seen()):
-            self.lost = self.lost or "its file was taken over"
+        # While this process writes its file, it may be read as empty.
+        with self._writing:
+            silent = time.monotonic() - self._renewed
+            if silent > self.patience:
+                self.lost = self.lost or f"it was silent for {silent:.0f} seconds"
+            elif silent > 2 * self.beat and not self._is_mine(self._seen()):
+                self.lost = self.lost or "its file was taken over"
         if self.lost is not None:
             raise StateError(
                 f"lakehouse {self.folder}: this process lost its lease ({self.lost}); "
@@ -138,7 +140,7 @@ class Lease:
     def _renew(self) -> None:
         while self.lost is None and not self._over.wait(self.beat):
             # Storage that does not answer for a while is asked again; check() sees how long.
-            with suppress(Exception):
+            with suppress(Exception), self._writing:
                 begun = time.monotonic()
                 written = self._write_over(self._known)
                 self._known = self._seen()
