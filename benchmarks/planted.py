@@ -2,7 +2,9 @@
 
 After the stages to `evaluate` on a world of jobs/generate.py: the AUC of the ranker, of each
 retriever and of the baselines on the exposures after as_of, beside that of the planted
-probabilities on the same rows, and the share of the way from 0.5 to it.
+probabilities on the same rows, and the share of the way from 0.5 to it. Once by the responses as
+they came, and once as expected over all responses that could have come: each exposure is answered
+with its planted probability and not answered with the rest. The second has no luck of the draw.
 
     ./spark-submit.sh jobs/generate.py --folder .data/world --users 20000
     for stage in ingest features train evaluate; do
@@ -30,10 +32,21 @@ MODELS = ("ranker", "popularity", "past_rate", "affinity")
 
 
 def auc(rows: DataFrame, score: str) -> float:
-    """Ties count half; a NULL is the lowest."""
-    known = rows.select(F.coalesce(score, F.lit(float("-inf"))).alias("score"), "label")
-    evaluator = BinaryClassificationEvaluator(rawPredictionCol="score", numBins=0)
+    """Of the rows' ``label`` and ``weight``. Ties count half; a NULL is the lowest."""
+    known = rows.select(F.coalesce(score, F.lit(float("-inf"))).alias("score"), "label", "weight")
+    evaluator = BinaryClassificationEvaluator(
+        rawPredictionCol="score", weightCol="weight", numBins=0
+    )
     return float(evaluator.evaluate(known))
+
+
+def expected(rows: DataFrame) -> DataFrame:
+    """Each row as one that was answered and one that was not, weighted by how likely that is."""
+    outcomes = [
+        F.struct(F.lit(1.0).alias("label"), F.col("probability").alias("weight")),
+        F.struct(F.lit(0.0).alias("label"), (1 - F.col("probability")).alias("weight")),
+    ]
+    return rows.drop("label", "weight").select("*", F.inline(F.array(*outcomes)))
 
 
 def main() -> None:
@@ -49,12 +62,16 @@ def main() -> None:
     assert run is not None
     rows = with_truth(scored.where(F.col("run_id") == run[0]), world, F.col("exposure_ts"))
     rows = rows.withColumns({n: F.col("scores")[n] for n in config.retrieval.weights}).cache()
-    best = auc(rows, "probability")
+    ways = [rows.withColumn("weight", F.lit(1.0)), expected(rows)]
+    best = [auc(way, "probability") for way in ways]
     print(f"{run[0]}: {rows.count():,} exposures, {rows.where('label = 1').count():,} answered")
-    print(f"{'planted':12s}{best:8.4f}")
-    for name in (*MODELS, *config.retrieval.weights):
-        found = auc(rows, name)
-        print(f"{name:12s}{found:8.4f}{(found - 0.5) / (best - 0.5):8.1%} of the way")
+    print(f"{'':12s}{'as it came':>25s}{'expected':>25s}")
+    for name in ("probability", *MODELS, *config.retrieval.weights):
+        found = [auc(way, name) for way in ways]
+        cells = [
+            f"{a:8.4f}{(a - 0.5) / (b - 0.5):8.1%} of it" for a, b in zip(found, best, strict=True)
+        ]
+        print(f"{name:12s}" + "".join(f"{cell:>25s}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":
