@@ -1,11 +1,12 @@
 """What libraries that know no activities take at the sizes of benchmarks/scale.py.
 
 On the worlds that it left in its folder (``features`` must have run): the weights of users on
-items that ALS learns from in ``train``, an implicit ALS with the same parameters, and the 20 best
-of all items (products, and activities that somebody answered) for each user. MLlib's
+items that ALS learns from in ``train``, an implicit ALS with parameters of the same names, and the
+20 best of all items (products, and activities that somebody answered) for each user. MLlib's
 recommendForAllUsers, and `implicit` and RecTools where the Python that runs this has them
-(`pip install implicit rectools`). Each in processes of its own, one after the other; memory is the
-most that these had together.
+(`pip install implicit rectools`). What is compared is time and memory, not quality: MLlib and
+`implicit` do not mean the same by ``reg``. Each runs in processes of its own, one after the other;
+memory is the most that these had together.
 
     .venv/bin/python benchmarks/scale_peers.py --users 10000 100000
 """
@@ -26,6 +27,7 @@ from memory import Peak
 
 ROOT = Path(__file__).resolve().parents[1]
 K = 20
+CORES = 2
 Peer = Callable[[Path, dict[str, Any]], None]
 
 
@@ -121,6 +123,7 @@ def of_implicit(parameters: dict[str, Any]) -> dict[str, Any]:
         "regularization": parameters["reg"],
         "alpha": parameters["alpha"],
         "random_state": parameters["seed"],
+        "num_threads": CORES,
     }
 
 
@@ -142,7 +145,7 @@ def step(name: str, folder: Path, parameters: dict[str, Any], memory: str) -> tu
     script = [str(Path(__file__).resolve()), "--step", name, "--folder", str(folder)]
     job = [*script, "--parameters", json.dumps(parameters)]
     if name in ("weights", "mllib"):
-        submit = [str(ROOT / "spark-submit.sh"), "--conf", "spark.master=local[2]"]
+        submit = [str(ROOT / "spark-submit.sh"), "--conf", f"spark.master=local[{CORES}]"]
         job = [*submit, "--conf", f"spark.driver.memory={memory}", *job]
     else:
         job = [sys.executable, *job]
@@ -154,7 +157,8 @@ def step(name: str, folder: Path, parameters: dict[str, Any], memory: str) -> tu
         with Peak(process.pid) as peak:
             out, _ = process.communicate()
     if process.returncode:
-        return {"failed": f"status {process.returncode}, see {log}"}, peak.most
+        print(f"{name} failed, status {process.returncode}: see {log}", file=sys.stderr)
+        return {}, peak.most
     return json.loads(out.decode().splitlines()[-1]), peak.most
 
 
@@ -162,11 +166,13 @@ def compare(folder: Path, users: int, memory: str) -> None:
     world = folder / str(users)
     day = json.loads((world / "truth/truth.json").read_text())["as_of"]
     shared, _ = step("weights", world, {"day": day}, memory)
+    if not shared:
+        sys.exit(1)
     for name, (shown, module, _) in PEERS.items():
         if not find_spec(module) and name != "mllib":
             continue
         told, peak = step(name, world, shared | {"day": day}, memory)
-        cells = told.get("failed") or f"{told['fit']} | {told['lists']}"
+        cells = " | ".join(str(told.get(part, "failed")) for part in ("fit", "lists"))
         print(f"| {shown} | {users:,} | {cells} | {peak:,.0f} |", flush=True)
 
 

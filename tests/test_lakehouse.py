@@ -21,6 +21,7 @@ from pyspark.testing import assertDataFrameEqual
 from activityrec import creation
 from activityrec.config import Config
 from activityrec.errors import ContractError, StateError
+from activityrec.files import Files
 from activityrec.lakehouse import Lakehouse
 from activityrec.tables import Column, Table
 from tests.conftest import ROOT
@@ -208,10 +209,13 @@ def test_a_failure_puts_all_tables_back(spark: SparkSession, tmp_path: Path) -> 
     assert spark.sql(f"DESCRIBE HISTORY delta.`{tmp_path}/clean/untouched`").count() == 2
 
 
+@pytest.mark.parametrize("in_catalog", [False, True])
 def test_two_writers_that_make_a_table_at_once_both_write_it(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    spark: SparkSession, tmp_path: Path, catalogued: Table, in_catalog: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """Without a lock both may find that a table is missing, and one comes too late to make it."""
+    place = {"catalog": "spark_catalog"} if in_catalog else {"root": str(tmp_path)}
     ready = threading.Barrier(2)
     asked = threading.local()
     exists = Lakehouse.exists
@@ -226,16 +230,64 @@ def test_two_writers_that_make_a_table_at_once_both_write_it(
     monkeypatch.setattr(Lakehouse, "exists", together)
 
     def write(day: str) -> str:
-        ours = lakehouse(spark, root=str(tmp_path))
-        ours.append(VISITS, visits(spark, (day, "anna", 1, 0)))
+        ours = lakehouse(spark, **place)
+        ours.append(catalogued, visits(spark, (day, "anna", 1, 0)))
         assert not asked.before
-        return ours.generation(VISITS)
+        return ours.generation(catalogued)
 
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.map(write, ("01", "02"))
     assert first == second
-    rows = spark.read.table(at(tmp_path))
+    rows = spark.read.table(lakehouse(spark, **place).identifier(catalogued))
     assert listed(rows) == [("01", "anna", 1, 0), ("02", "anna", 1, 0)]
+
+
+def test_a_table_that_another_process_is_making_is_waited_for(
+    spark: SparkSession, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log is there, its first commit comes while this process waits."""
+    log = tmp_path / "clean/visits/_delta_log"
+    log.mkdir(parents=True)
+    first = written / "clean/visits/_delta_log/00000000000000000000.json"
+    monkeypatch.setattr(creation, "sleep", lambda _: shutil.copy(first, log))
+    ours = lakehouse(spark, root=str(tmp_path))
+    ours.append(VISITS, visits(spark, ("01", "anna", 1, 0)))
+    assert ours.generation(VISITS) == lakehouse(spark, root=str(written)).generation(VISITS)
+    assert listed(spark.read.table(at(tmp_path))) == [("01", "anna", 1, 0)]
+
+
+def test_a_commit_that_comes_while_a_log_is_cleared_stays(
+    spark: SparkSession, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(creation, "PATIENCE_SECONDS", 0)
+    log = tmp_path / "clean/visits/_delta_log"
+    log.mkdir(parents=True)
+    first = written / "clean/visits/_delta_log/00000000000000000000.json"
+    delete = Files.delete_empty
+
+    def late(self: Files, folder: str) -> bool:
+        shutil.copy(first, log)
+        return delete(self, folder)
+
+    monkeypatch.setattr(Files, "delete_empty", late)
+    ours = lakehouse(spark, root=str(tmp_path))
+    ours.append(VISITS, visits(spark, ("01", "anna", 1, 0)))
+    assert ours.generation(VISITS) == lakehouse(spark, root=str(written)).generation(VISITS)
+
+
+def test_a_table_that_cannot_be_made_says_why(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the driver may not look at its folder."""
+    (tmp_path / "clean/visits").mkdir(parents=True)
+    (tmp_path / "clean/visits/a.parquet").write_text("somebody's")
+
+    def refused(self: Files, folder: str) -> list[str]:
+        raise PySparkException("you may not look")
+
+    monkeypatch.setattr(Files, "names", refused)
+    with pytest.raises(SPARK_ERRORS, match="ALREADY_EXISTS|NON_EMPTY_LOCATION"):
+        lakehouse(spark, root=str(tmp_path)).append(VISITS, visits(spark, ("01", "anna", 1, 0)))
 
 
 @pytest.mark.parametrize("rest", [".00000000000000000000.json.1.tmp", None])
@@ -259,12 +311,6 @@ def test_a_folder_of_other_files_is_left_alone(spark: SparkSession, tmp_path: Pa
     with pytest.raises(SPARK_ERRORS, match="visits"):
         lakehouse(spark, root=str(tmp_path)).append(VISITS, visits(spark, ("01", "anna", 1, 0)))
     assert log.exists()
-
-
-def test_a_table_that_cannot_be_made_says_why(spark: SparkSession, tmp_path: Path) -> None:
-    (tmp_path / "clean").write_text("no folder")
-    with pytest.raises(SPARK_ERRORS, match="clean"):
-        lakehouse(spark, root=str(tmp_path)).append(VISITS, visits(spark, ("01", "anna", 1, 0)))
 
 
 def test_reading_what_no_stage_has_written_names_the_table(

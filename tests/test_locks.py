@@ -52,15 +52,7 @@ def test_a_lease_whose_file_is_being_written_is_not_lost(
 ) -> None:
     """A file that is written over is empty for a moment."""
     one, begun, go_on = lease(60), threading.Event(), threading.Event()
-    write = one.files.write_text
-
-    def slowly(path: str, text: str) -> None:
-        write(path, "")
-        begun.set()
-        assert go_on.wait(60)
-        write(path, text)
-
-    monkeypatch.setattr(one.files, "write_text", slowly)
+    slow_to_write(one, begun, go_on, monkeypatch)
     with ThreadPoolExecutor(1) as threads, one:
         assert begun.wait(60)
         one._renewed -= 3 * BEAT
@@ -69,6 +61,34 @@ def test_a_lease_whose_file_is_being_written_is_not_lost(
             checked.exception(timeout=0.2)
         go_on.set()
         checked.result(60)
+
+
+def test_a_lease_whose_storage_does_not_answer_is_lost_when_its_time_is_up(
+    lease: Callable[..., Lease], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, begun, go_on = lease(60), threading.Event(), threading.Event()
+    slow_to_write(one, begun, go_on, monkeypatch)
+    with one:
+        assert begun.wait(60)
+        one._renewed -= 60
+        with pytest.raises(StateError, match=r"it was silent for 6\d seconds"):
+            one.check()
+        go_on.set()
+
+
+def slow_to_write(
+    lease: Lease, begun: threading.Event, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal empties the file, and fills it when it may go on."""
+    write = lease.files.write_text
+
+    def slowly(path: str, text: str) -> None:
+        write(path, "")
+        begun.set()
+        assert go_on.wait(60)
+        write(path, text)
+
+    monkeypatch.setattr(lease.files, "write_text", slowly)
 
 
 def test_one_that_is_silent_is_taken_over_and_neither_writes_nor_undoes_any_more(

@@ -109,6 +109,8 @@ install_packages() {
     : >"$log"
     # On top of a whole one only the changes are installed; the remains of a broken one are dropped.
     if ! has_whole_venv || [ "$(head -n 1 "$stamp")" != "$(fingerprint | head -n 1)" ]; then
+        # Through a link it would empty the environment of another clone.
+        [ ! -L "$venv" ] || die "$venv is a link, and not of a whole environment for Python ${python_version%.*} here: remove it"
         "$python" -m venv --clear "$venv" >"$log" 2>&1 || fail_with "$log" "could not make ${venv##*/}"
     fi
     # Without build isolation, builds use the pinned setuptools too.
@@ -125,8 +127,6 @@ fail_with() {
 
 [ -z "$suffix" ] || [ -f "$root/requirements/spark$suffix.txt" ] ||
     die "FOR_SPARK=$FOR_SPARK: there is no requirements/spark$suffix.txt"
-# To clear a link is to clear what it leads to, such as the environment of another clone.
-[ ! -L "$venv" ] || has_whole_venv || die "$venv is a link: remove it, it would be emptied where it leads to"
 find_python
 find_java
 if [ ${#problems[@]} -gt 0 ]; then

@@ -117,9 +117,8 @@ class DeltaTables:
                 self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         marks = {**self.marks, GENERATION: uuid.uuid4().hex[:8]}
         statement = ddl.create_statement(table, self.identifier(table), marks)
-        ours = creation.create(
-            self.spark, statement, lambda: self.exists(table), self._folder(table)
-        )
+        in_catalog = None if self.catalog is None else lambda: self.exists(table)
+        ours = creation.create(self.spark, statement, lambda: self._folder(table), in_catalog)
         if not ours:
             self._verify(table)
             return

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 
@@ -41,6 +42,16 @@ class Files:
         """Delete a file or folder, if it is there."""
         target, system = self._open(path)
         system.delete(target, True)
+
+    def delete_empty(self, folder: str) -> bool:
+        """Delete a folder; False where there is something in it, which stays."""
+        target, system = self._open(folder)
+        try:
+            return bool(system.delete(target, False))
+        except Py4JJavaError:
+            if self.holds_any(folder):
+                return False
+            raise
 
     def read_text(self, path: str) -> str:
         target, system = self._open(path)

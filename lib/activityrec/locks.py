@@ -116,12 +116,17 @@ class Lease:
             be another's.
         """
         # While this process writes its file, it may be read as empty.
-        with self._writing:
+        left = max(0.0, self._renewed + self.patience - time.monotonic())
+        is_free = self._writing.acquire(timeout=left)
+        try:
             silent = time.monotonic() - self._renewed
-            if silent > self.patience:
+            if silent > self.patience or not is_free:
                 self.lost = self.lost or f"it was silent for {silent:.0f} seconds"
             elif silent > 2 * self.beat and not self._is_mine(self._seen()):
                 self.lost = self.lost or "its file was taken over"
+        finally:
+            if is_free:
+                self._writing.release()
         if self.lost is not None:
             raise StateError(
                 f"lakehouse {self.folder}: this process lost its lease ({self.lost}); "
