@@ -10,6 +10,7 @@ the largest size.
     .venv/bin/python benchmarks/scale.py --users 10000 100000
     .venv/bin/python benchmarks/scale.py --users 100000 1000000 --stages recommend --keep
 
+Above some 100,000 users with ``--conf spark.sql.shuffle.partitions=N``, N as jobs/plan.py says.
 Other arguments of jobs/generate.py after --: ``-- --activities 500 --products 100000``, which are
 the defaults here.
 """
@@ -64,7 +65,8 @@ class Benchmark:
             "spark.eventLog.compress": "false",
             "spark.eventLog.dir": events.as_uri(),
         }
-        flags = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
+        pairs = [f"{key}={value}" for key, value in confs.items()] + self.options.conf
+        flags = [part for pair in pairs for part in ("--conf", pair)]
         command = [str(ROOT / "spark-submit.sh"), *flags, *job]
         log = folder / f"{name}.log"
         with log.open("w") as out:
@@ -155,6 +157,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="go on with the worlds that are there")
     parser.add_argument("--master", default="local[2]")
     parser.add_argument("--driver-memory", default="6g")
+    parser.add_argument("--conf", action="append", default=[], help="KEY=VALUE of Spark")
     parser.add_argument("world", nargs="*", help="further arguments of jobs/generate.py, after --")
     benchmark = Benchmark(parser.parse_args())
     costs = [cost for users in benchmark.options.users for cost in benchmark.run(users)]
