@@ -133,11 +133,11 @@ def tell(started: float, fitted: float) -> None:
 
 
 PEERS: dict[str, tuple[str, str, Peer]] = {
-    "mllib": ("MLlib ALS, recommendForAllUsers", "pyspark", mllib),
+    "mllib": ("MLlib ALS, recommendForAllUsers", "", mllib),
     "implicit": ("implicit, AlternatingLeastSquares", "implicit", by_implicit),
     "rectools": ("RecTools, ImplicitALSWrapperModel", "rectools", rectools),
 }
-"""Name in the table, the module that is needed, what is run."""
+"""Name in the table, the module that the Python here must have, what is run."""
 
 
 def step(name: str, folder: Path, parameters: dict[str, Any], memory: str) -> tuple[dict, float]:
@@ -169,7 +169,7 @@ def compare(folder: Path, users: int, memory: str) -> None:
     if not shared:
         sys.exit(1)
     for name, (shown, module, _) in PEERS.items():
-        if not find_spec(module) and name != "mllib":
+        if module and not find_spec(module):
             continue
         told, peak = step(name, world, shared | {"day": day}, memory)
         cells = " | ".join(str(told.get(part, "failed")) for part in ("fit", "lists"))

@@ -2,66 +2,22 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.testing import assertDataFrameEqual
 
-from activityrec import creation
-from activityrec.config import Config
 from activityrec.errors import ContractError, StateError
-from activityrec.files import Files
-from activityrec.lakehouse import Lakehouse
 from activityrec.tables import Column, Table
 from tests.conftest import ROOT
 from tests.planted import configuration
-
-SPARK_ERRORS = (PySparkException, Py4JJavaError)
-
-VISITS = Table(
-    "clean",
-    "visits",
-    "Visits to the shop's pages, by day.",
-    (
-        Column("visit_date", "DATE", "day, UTC", True, stats=True),
-        Column("user_id", "STRING", "the user", True, "user_id != ''"),
-        Column("pages", "INT", "what it's about: pages seen", check="pages > 0"),
-        Column("bought", "INT", "pages that sold"),
-    ),
-    key=("visit_date", "user_id"),
-    cluster_by=("visit_date",),
-    checks=(("bought_within_pages", "bought <= pages"),),
-)
-
-
-def lakehouse(spark: SparkSession, name: str = "shop", **place: str) -> Lakehouse:
-    """A fresh one, as another process would open it."""
-    return Lakehouse(
-        spark, Config.model_validate(configuration() | {"name": name, "lakehouse": place})
-    )
-
-
-def visits(spark: SparkSession, *rows: tuple[str, str, int | None, int | None]) -> DataFrame:
-    """Rows of (day of May, user, pages, bought), which go into one file."""
-    frame = spark.createDataFrame(list(rows), "day STRING, user_id STRING, pages INT, bought INT")
-    return frame.coalesce(1).selectExpr(
-        "date('2024-05-' || day) AS visit_date", "user_id", "pages", "bought"
-    )
-
-
-def listed(rows: DataFrame) -> list[tuple]:
-    return sorted((f"{row[0]:%d}", *row[1:]) for row in rows.collect())
+from tests.visits import SPARK_ERRORS, VISITS, at, catalogued_visits, lakehouse, listed, visits
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +27,6 @@ def written(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pa
     rows = visits(spark, ("01", "anna", 3, 1), ("02", "anna", 1, None), ("02", "bert", None, None))
     assert lakehouse(spark, root=str(root)).replace(VISITS, rows) == 3
     return root
-
-
-def at(root: Path) -> str:
-    return f"delta.`{root}/clean/visits`"
 
 
 def test_a_table_describes_itself_as_its_contract_does(spark: SparkSession, written: Path) -> None:
@@ -207,110 +159,6 @@ def test_a_failure_puts_all_tables_back(spark: SparkSession, tmp_path: Path) -> 
     assert listed(ours.read(others)) == []
     assert ours.read(untouched).count() == 1
     assert spark.sql(f"DESCRIBE HISTORY delta.`{tmp_path}/clean/untouched`").count() == 2
-
-
-@pytest.mark.parametrize("in_catalog", [False, True])
-def test_two_writers_that_make_a_table_at_once_both_write_it(
-    spark: SparkSession, tmp_path: Path, catalogued: Table, in_catalog: bool,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    """Without a lock both may find that a table is missing, and one comes too late to make it."""
-    place = {"catalog": "spark_catalog"} if in_catalog else {"root": str(tmp_path)}
-    ready = threading.Barrier(2)
-    asked = threading.local()
-    exists = Lakehouse.exists
-
-    def together(self: Lakehouse, table: Table) -> bool:
-        found = exists(self, table)
-        if not hasattr(asked, "before"):
-            asked.before = found
-            ready.wait(60)
-        return found
-
-    monkeypatch.setattr(Lakehouse, "exists", together)
-
-    def write(day: str) -> str:
-        ours = lakehouse(spark, **place)
-        ours.append(catalogued, visits(spark, (day, "anna", 1, 0)))
-        assert not asked.before
-        return ours.generation(catalogued)
-
-    with ThreadPoolExecutor(2) as threads:
-        first, second = threads.map(write, ("01", "02"))
-    assert first == second
-    rows = spark.read.table(lakehouse(spark, **place).identifier(catalogued))
-    assert listed(rows) == [("01", "anna", 1, 0), ("02", "anna", 1, 0)]
-
-
-def test_a_table_that_another_process_is_making_is_waited_for(
-    spark: SparkSession, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its log is there, its first commit comes while this process waits."""
-    log = tmp_path / "clean/visits/_delta_log"
-    log.mkdir(parents=True)
-    first = written / "clean/visits/_delta_log/00000000000000000000.json"
-    monkeypatch.setattr(creation, "sleep", lambda _: shutil.copy(first, log))
-    ours = lakehouse(spark, root=str(tmp_path))
-    ours.append(VISITS, visits(spark, ("01", "anna", 1, 0)))
-    assert ours.generation(VISITS) == lakehouse(spark, root=str(written)).generation(VISITS)
-    assert listed(spark.read.table(at(tmp_path))) == [("01", "anna", 1, 0)]
-
-
-def test_a_commit_that_comes_while_a_log_is_cleared_stays(
-    spark: SparkSession, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(creation, "PATIENCE_SECONDS", 0)
-    log = tmp_path / "clean/visits/_delta_log"
-    log.mkdir(parents=True)
-    first = written / "clean/visits/_delta_log/00000000000000000000.json"
-    delete = Files.delete_empty
-
-    def late(self: Files, folder: str) -> bool:
-        shutil.copy(first, log)
-        return delete(self, folder)
-
-    monkeypatch.setattr(Files, "delete_empty", late)
-    ours = lakehouse(spark, root=str(tmp_path))
-    ours.append(VISITS, visits(spark, ("01", "anna", 1, 0)))
-    assert ours.generation(VISITS) == lakehouse(spark, root=str(written)).generation(VISITS)
-
-
-def test_a_table_that_cannot_be_made_says_why(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where the driver may not look at its folder."""
-    (tmp_path / "clean/visits").mkdir(parents=True)
-    (tmp_path / "clean/visits/a.parquet").write_text("somebody's")
-
-    def refused(self: Files, folder: str) -> list[str]:
-        raise PySparkException("you may not look")
-
-    monkeypatch.setattr(Files, "names", refused)
-    with pytest.raises(SPARK_ERRORS, match="ALREADY_EXISTS|NON_EMPTY_LOCATION"):
-        lakehouse(spark, root=str(tmp_path)).append(VISITS, visits(spark, ("01", "anna", 1, 0)))
-
-
-@pytest.mark.parametrize("rest", [".00000000000000000000.json.1.tmp", None])
-def test_a_creation_that_was_killed_is_not_in_the_way_of_the_next(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: str | None
-) -> None:
-    monkeypatch.setattr(creation, "PATIENCE_SECONDS", 0)
-    log = tmp_path / "clean/visits/_delta_log"
-    log.mkdir(parents=True)
-    if rest is not None:
-        (log / rest).write_text('{"commitInfo"')
-    ours = lakehouse(spark, root=str(tmp_path))
-    assert ours.append(VISITS, visits(spark, ("01", "anna", 1, 0))) == 1
-    assert ours.read(VISITS).count() == 1
-
-
-def test_a_folder_of_other_files_is_left_alone(spark: SparkSession, tmp_path: Path) -> None:
-    log = tmp_path / "clean/visits/_delta_log"
-    log.mkdir(parents=True)
-    (log.parent / "a.parquet").write_text("somebody's")
-    with pytest.raises(SPARK_ERRORS, match="visits"):
-        lakehouse(spark, root=str(tmp_path)).append(VISITS, visits(spark, ("01", "anna", 1, 0)))
-    assert log.exists()
 
 
 def test_reading_what_no_stage_has_written_names_the_table(
@@ -482,9 +330,8 @@ def test_tables_get_their_short_names_in_the_session(spark: SparkSession, writte
 
 @pytest.fixture
 def catalogued(spark: SparkSession) -> Iterator[Table]:
-    """A contract in a schema of its own, which goes away afterwards."""
-    yield replace(VISITS, schema="catalogued")
-    spark.sql("DROP SCHEMA IF EXISTS spark_catalog.catalogued CASCADE")
+    with catalogued_visits(spark) as table:
+        yield table
 
 
 def test_a_catalog_serves_as_a_path_does(spark: SparkSession, catalogued: Table) -> None:
@@ -517,25 +364,3 @@ def test_a_catalog_serves_as_a_path_does(spark: SparkSession, catalogued: Table)
         spark.newSession().table("catalogued.bought"),
         spark.createDataFrame([("bert",), ("carl",)], "user_id STRING"),
     )
-
-
-def test_a_creation_in_a_catalog_that_was_killed_is_cleared_or_named(
-    spark: SparkSession, catalogued: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(creation, "PATIENCE_SECONDS", 0)
-    rows = visits(spark, ("01", "anna", 1, 0))
-    lakehouse(spark, catalog="spark_catalog").create(catalogued)
-    uri = spark.catalog.getDatabase("spark_catalog.catalogued").locationUri
-    folder = Path(uri.removeprefix("file:")) / "visits"
-    shutil.copytree(folder, tmp_path / "visits")
-    for complete in (False, True):
-        spark.sql("DROP TABLE spark_catalog.catalogued.visits")
-        assert not folder.exists()
-        if complete:
-            shutil.copytree(tmp_path / "visits", folder)
-            with pytest.raises(StateError, match="visits has the log of a table without data"):
-                lakehouse(spark, catalog="spark_catalog").append(catalogued, rows)
-            shutil.rmtree(folder)
-        else:
-            (folder / "_delta_log").mkdir(parents=True)
-        assert lakehouse(spark, catalog="spark_catalog").append(catalogued, rows) == 1
