@@ -24,6 +24,21 @@ class Ragged:
     def lengths(self) -> Ints:
         return np.diff(self.offsets)
 
+    def owners(self) -> Ints:
+        """The row of each item."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.lengths())
+
+    def entries(self, rows: Ints) -> Ints:
+        """Where the items of these rows, one row after the other, stand in ``items``."""
+        lengths = self.lengths()[rows]
+        ends = np.cumsum(lengths)
+        shift = np.repeat(self.offsets[rows] - (ends - lengths), lengths)
+        return np.arange(len(shift)) + shift
+
+    def transposed(self, width: int) -> "Ragged":
+        """For each of ``width`` items the rows that have it."""
+        return Ragged.from_pairs(self.items, self.owners(), width)
+
     @staticmethod
     def from_pairs(rows: Ints, items: Ints, n_rows: int) -> "Ragged":
         """Rows and items side by side, in any order."""
@@ -47,6 +62,15 @@ class ActivitySide:
     activity_ids: tuple[str, ...]
     of_product: Ragged
     of_category: Ragged
+
+    def matrices(self) -> tuple[Ragged, Ragged]:
+        """Both, in order."""
+        return self.of_product, self.of_category
+
+    def covered(self) -> tuple[Ragged, Ragged]:
+        """The products, and the categories, of each activity."""
+        width = len(self.activity_ids)
+        return self.of_product.transposed(width), self.of_category.transposed(width)
 
 
 def sparse_products(
@@ -72,15 +96,44 @@ def sparse_products(
     """
     height = len(owned.offsets) - 1
     fan_out = matrix.lengths()[owned.items]
-    ends = np.cumsum(fan_out)
-    total = int(ends[-1]) if len(ends) else 0
-    # For each owned item the run of its columns: start, start + 1, ...
-    shift = matrix.offsets[owned.items] - (ends - fan_out)
-    columns = matrix.items[np.arange(total) + np.repeat(shift, fan_out)]
-    rows = np.repeat(np.repeat(np.arange(height), owned.lengths()), fan_out)
-    cells = rows * width + columns
+    columns = matrix.items[matrix.entries(owned.items)]
+    cells = np.repeat(owned.owners(), fan_out) * width + columns
     found: dict[str, Floats] = {}
     for name, values in measures.items():
         sums = np.bincount(cells, np.repeat(values, fan_out), minlength=height * width)
         found[name] = sums.reshape(height, width).astype(np.float64)
     return found
+
+
+def cells_of_products(
+    owned: Ragged, measures: dict[str, Floats], columns: Ragged, cells: tuple[Ints, Ints]
+) -> dict[str, Floats]:
+    """Some cells of what :func:`sparse_products` gives, to the last bit, without the others.
+
+    Parameters
+    ----------
+    owned, measures
+        As there, the items of each row ascending and each once.
+    columns
+        The items of each column: the transposed matrix.
+    cells
+        Row and column of each cell.
+
+    Returns
+    -------
+    dict
+        Name to a value for each cell.
+    """
+    row, column = cells
+    lengths = columns.lengths()[column]
+    item = columns.items[columns.entries(column)]
+    base = 1 + max(owned.items.max(initial=0), columns.items.max(initial=0))
+    held = owned.owners() * base + owned.items
+    sought = np.repeat(row, lengths) * base + item
+    place = np.searchsorted(held, sought)
+    met = np.flatnonzero(np.append(held, -1)[place] == sought)
+    cell, entry = np.repeat(np.arange(len(row)), lengths)[met], place[met]
+    return {
+        name: np.bincount(cell, values[entry], minlength=len(row)).astype(np.float64)
+        for name, values in measures.items()
+    }

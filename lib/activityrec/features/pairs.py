@@ -10,13 +10,26 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from activityrec.config import FeaturesConfig
-from activityrec.features.affinity import ActivitySide, Floats, Ints, Ragged, sparse_products
+from activityrec.features.affinity import (
+    ActivitySide,
+    Floats,
+    Ints,
+    Ragged,
+    cells_of_products,
+    sparse_products,
+)
 from activityrec.features.history import days_before
 from activityrec.features.users import KEY
 from activityrec.tables import affinity_columns, user_activity_features
 
 CELLS_PER_BLOCK = 2_000_000
 """Users times activities computed at once: 16 MB for each feature."""
+
+PAIRS_PER_BLOCK = 100_000
+"""Pairs computed at once, of which each meets the products of its activity."""
+
+_SCOPES = {"eligible": "by_product", "category": "by_category"}
+"""What a feature says of an activity to the column of histories that it is made from."""
 
 _MEASURE = re.compile(r"_((?:count|amount|products)(?:_\d+d)?)$")
 """What follows the event type, which may hold underscores itself, in the name of a measure."""
@@ -185,27 +198,45 @@ def affinity_blocks(
     (RecordBatch, dict)
         Some rows of the batch, and feature name to (rows, activities).
     """
-    height = max(1, CELLS_PER_BLOCK // max(1, len(side.activity_ids)))
+    width = len(side.activity_ids)
+    height = max(1, CELLS_PER_BLOCK // max(1, width))
     for start in range(0, batch.num_rows, height):
         rows = batch.slice(start, height)
-        yield rows, _affinity(rows, side)
+        products = [
+            sparse_products(*_ragged(rows.column(column)), matrix, width)
+            for column, matrix in zip(_SCOPES.values(), side.matrices(), strict=True)
+        ]
+        yield rows, _affinity(products, rows.column("totals"), lambda money: money[:, None])
 
 
-def _affinity(rows: pa.RecordBatch, side: ActivitySide) -> dict[str, Floats]:
-    width = len(side.activity_ids)
-    found = {}
-    for scope, column, matrix in (
-        ("eligible", "by_product", side.of_product),
-        ("category", "by_category", side.of_category),
-    ):
-        owned, measures = _ragged(rows.column(column))
-        for name, block in sparse_products(owned, measures, matrix, width).items():
-            found[_MEASURE.sub(rf"_{scope}_\1", name)] = block
-    totals = rows.column("totals")
+def affinity_of(
+    batch: pa.RecordBatch, covered: Sequence[Ragged], cells: tuple[Ints, Ints]
+) -> dict[str, Floats]:
+    """The same features, of a few cells (row of the batch, place of the activity) alone.
+
+    ``covered`` is that of the activities, see :meth:`ActivitySide.covered`.
+    """
+    products = [
+        cells_of_products(*_ragged(batch.column(column)), columns, cells)
+        for column, columns in zip(_SCOPES.values(), covered, strict=True)
+    ]
+    return _affinity(products, batch.column("totals"), lambda money: money[cells[0]])
+
+
+def _affinity(
+    products: list[dict[str, Floats]], totals: pa.StructArray, spread: Callable[[Floats], Floats]
+) -> dict[str, Floats]:
+    """Names of features for the products of each scope, and shares of what a row spent;
+    ``spread`` sets a value of each row beside the values of its products."""
+    found = {
+        _MEASURE.sub(rf"_{scope}_\1", name): values
+        for scope, measured in zip(_SCOPES, products, strict=True)
+        for name, values in measured.items()
+    }
     for kind in [field.name for field in totals.type if field.name != "_"]:
         total = totals.field(kind).to_numpy(zero_copy_only=False)
-        spent = np.where(total > 0, total, 1.0)[:, None]
-        for scope in ("eligible", "category"):
+        spent = spread(np.where(total > 0, total, 1.0))
+        for scope in _SCOPES:
             found[f"{kind}_{scope}_share"] = found[f"{kind}_{scope}_amount"] / spent
     return found
 
@@ -258,18 +289,22 @@ def _mapper(
     side: ActivitySide, names: list[str]
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def compute(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        activity_ids = pa.array(side.activity_ids, pa.string())
+        activity_ids, covered = pa.array(side.activity_ids, pa.string()), side.covered()
         for batch in batches:
-            for rows, blocks in affinity_blocks(batch, side):
-                wanted = rows.column("wanted")
-                user = np.repeat(np.arange(rows.num_rows), np.diff(wanted.offsets.to_numpy()))
-                activity = wanted.flatten().to_numpy()
+            wanted = batch.column("wanted")
+            users = np.repeat(np.arange(batch.num_rows), wanted.value_lengths().to_numpy())
+            activities = wanted.flatten().to_numpy().astype(np.int64)
+            for start in range(0, len(users), PAIRS_PER_BLOCK):
+                user, activity = (
+                    part[start : start + PAIRS_PER_BLOCK] for part in (users, activities)
+                )
+                found = affinity_of(batch, covered, (user, activity))
                 yield pa.RecordBatch.from_arrays(
                     [
-                        rows.column("snapshot_date").take(pa.array(user)),
-                        rows.column("user_id").take(pa.array(user)),
+                        batch.column("snapshot_date").take(pa.array(user)),
+                        batch.column("user_id").take(pa.array(user)),
                         activity_ids.take(pa.array(activity)),
-                        *[pa.array(blocks[name][user, activity]) for name in names],
+                        *[pa.array(found[name]) for name in names],
                     ],
                     names=[*KEY, "activity_id", *names],
                 )

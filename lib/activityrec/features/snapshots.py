@@ -1,6 +1,6 @@
 """All feature rows of a set of snapshots, from one history."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -15,7 +15,7 @@ from activityrec.features.pairs import (
     histories,
     pair_features,
 )
-from activityrec.features.users import user_features
+from activityrec.features.users import KEY, user_features
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Snapshots:
         """``features.user_activity_features`` of (snapshot_date, user_id, activity_id)."""
         rows = pairs.select("activity_id").distinct().orderBy("activity_id").collect()
         items = self.items([row["activity_id"] for row in rows])
-        return pair_features(pairs, self.histories(items), items.side, self.config.features)
+        mine = replace(self, population=pairs.select(*KEY).distinct())
+        return pair_features(pairs, mine.histories(items), items.side, self.config.features)
 
     def items(self, activity_ids: list[str]) -> EligibleItems:
         """The activity side of the affinity features."""

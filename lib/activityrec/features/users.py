@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from activityrec.config import Config, FeaturesConfig
@@ -48,27 +48,12 @@ def user_features(
     DataFrame
         ``features.user_features``, one row for each of ``population``.
     """
-    past = (
-        population.join(daily, on="user_id", how="inner")
-        .where(F.col("event_date") < F.col("snapshot_date"))
-        .withColumn("_ago", days_before("snapshot_date", "event_date"))
-    )
     features = config.features
-    # Days and products are folded apart: a day has many products, and a product many days.
-    by_day = past.groupBy(*KEY, "event_type", "_ago").agg(
-        F.sum("events").alias("events"), F.sum("amount").alias("amount")
-    )
-    by_product = (
-        past.where("product_id IS NOT NULL")
-        .groupBy(*KEY, "event_type", "product_id")
-        .agg(F.min("_ago").alias("_ago"))
-    )
     observed = F.datediff(F.col("snapshot_date"), F.lit(log_start))
     profile = _profile(users, config)
     rows = (
         population.withColumn("observed_days", observed)
-        .join(_activity(by_day, features), on=KEY, how="left")
-        .join(_products(by_product, features), on=KEY, how="left")
+        .join(_activity(population, daily, features), on=KEY, how="left")
         .join(response_history(population, outcomes, features.user_rate_prior), on=KEY, how="left")
         .join(profile, on="user_id", how="left")
     )
@@ -80,29 +65,57 @@ def user_features(
     )
 
 
-def _activity(by_day: DataFrame, config: FeaturesConfig) -> DataFrame:
-    measures = []
-    for kind in config.event_types:
-        mine = F.col("event_type") == kind
-        for suffix, recent in _windows(config):
-            within = mine & recent
-            measures += [
-                _sum(within, F.col("events")).alias(f"{kind}_count_{suffix}"),
-                _sum(within, F.col("amount")).alias(f"{kind}_amount_{suffix}"),
-                _sum(within, F.lit(1)).alias(f"{kind}_days_{suffix}"),
-            ]
-        measures.append(F.min(F.when(mine, F.col("_ago"))).alias(f"{kind}_recency_days"))
-    return by_day.groupBy(*KEY).agg(*measures)
+def _activity(population: DataFrame, daily: DataFrame, config: FeaturesConfig) -> DataFrame:
+    """Events, money, days and products by type and window, and days since the last event."""
+    past = (
+        population.join(_marked(daily), on="user_id", how="inner")
+        .where(F.col("event_date") < F.col("snapshot_date"))
+        .withColumn("_ago", days_before("snapshot_date", "event_date"))
+        # A product counts where its last day before the snapshot is inside of the window.
+        .withColumn(
+            "_last",
+            F.col("product_id").isNotNull()
+            & (F.col("_next").isNull() | (F.col("_next") >= F.col("snapshot_date"))),
+        )
+    )
+    measures = [F.min("_ago").alias("recency_days")]
+    for suffix, recent in _windows(config):
+        measures += [
+            _sum(recent, F.col("events")).alias(f"count_{suffix}"),
+            _sum(recent, F.col("amount")).alias(f"amount_{suffix}"),
+            _sum(recent & F.col("_of_day"), F.lit(1)).alias(f"days_{suffix}"),
+            _sum(recent & F.col("_last"), F.lit(1)).alias(f"products_{suffix}"),
+        ]
+    by_type = past.groupBy(*KEY, "event_type").agg(*measures)
+    names = [name for name in by_type.columns if name not in (*KEY, "event_type")]
+    return by_type.groupBy(*KEY).agg(
+        *[
+            F.max(F.when(F.col("event_type") == kind, F.col(name))).alias(f"{kind}_{name}")
+            for kind in config.event_types
+            for name in names
+        ]
+    )
 
 
-def _products(by_product: DataFrame, config: FeaturesConfig) -> DataFrame:
-    """Distinct products by window: a product counts where its last day is inside."""
-    measures = [
-        _sum((F.col("event_type") == kind) & recent, F.lit(1)).alias(f"{kind}_products_{suffix}")
-        for kind in config.event_types
-        for suffix, recent in _windows(config)
-    ]
-    return by_product.groupBy(*KEY).agg(*measures)
+def _marked(daily: DataFrame) -> DataFrame:
+    """Days with ``_of_day``, whether the row is the one that stands for its type's day, and
+    ``_next``, the day on which the user meets the product so again; NULL: never.
+
+    So snapshots can count days and products without folding their rows by these first. What a
+    user did stands in one partition.
+    """
+    of_day = Window.partitionBy("user_id", "event_type", "event_date").orderBy("product_id")
+    of_product = Window.partitionBy("user_id", "event_type", "product_id").orderBy("event_date")
+    return daily.repartition("user_id").select(
+        "user_id",
+        "event_type",
+        "event_date",
+        "product_id",
+        "events",
+        "amount",
+        (F.row_number().over(of_day) == 1).alias("_of_day"),
+        F.lead("event_date").over(of_product).alias("_next"),
+    )
 
 
 def response_history(population: DataFrame, outcomes: DataFrame, prior: float) -> DataFrame:
