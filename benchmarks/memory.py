@@ -1,7 +1,9 @@
 """The memory that a process and all that descend from it have, from /proc (Linux)."""
 
+import subprocess
 import threading
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -42,3 +44,16 @@ class Peak:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+
+
+def watched(
+    command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+) -> tuple[int, str, float]:
+    """Run a command: its status, what it printed, and its peak in MB. Its errors go to ``log``."""
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=env
+        )
+        with Peak(process.pid) as peak:
+            out, _ = process.communicate()
+    return process.returncode, out, peak.most

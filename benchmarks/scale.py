@@ -20,12 +20,11 @@ import json
 import math
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from memory import Peak
+from memory import watched
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("ingest", "features", "train", "evaluate", "promote", "recommend", "publish", "report")
@@ -69,13 +68,10 @@ class Benchmark:
         flags = [part for pair in pairs for part in ("--conf", pair)]
         command = [str(ROOT / "spark-submit.sh"), *flags, *job]
         log = folder / f"{name}.log"
-        with log.open("w") as out:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
-            with Peak(process.pid) as peak:
-                status = process.wait()
+        status, _, peak = watched(command, log)
         if status:
             sys.exit(f"{name} failed, see {log}:\n{log.read_text()[-2000:]}")
-        return log.read_text(), peak.most, next(iter(events.iterdir()))
+        return log.read_text(), peak, next(iter(events.iterdir()))
 
     def generate(self, users: int) -> tuple[Path, str]:
         """The folder of a world and its ``as_of``; made anew unless it is there and --keep."""

@@ -14,7 +14,6 @@ memory is the most that these had together.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from memory import Peak
+from memory import watched
 
 ROOT = Path(__file__).resolve().parents[1]
 K = 20
@@ -152,14 +151,11 @@ def step(name: str, folder: Path, parameters: dict[str, Any], memory: str) -> tu
     # Both say that many threads inside of threads are slow.
     quiet = os.environ | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     log = folder / f"peers-{name}.log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(job, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, env=quiet)
-        with Peak(process.pid) as peak:
-            out, _ = process.communicate()
-    if process.returncode:
-        print(f"{name} failed, status {process.returncode}: see {log}", file=sys.stderr)
-        return {}, peak.most
-    return json.loads(out.decode().splitlines()[-1]), peak.most
+    status, out, peak = watched(job, log, quiet)
+    if status:
+        print(f"{name} failed, status {status}: see {log}", file=sys.stderr)
+        return {}, peak
+    return json.loads(out.splitlines()[-1]), peak
 
 
 def compare(folder: Path, users: int, memory: str) -> None:

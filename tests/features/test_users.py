@@ -32,11 +32,15 @@ def found(spark: SparkSession, planted_config: Config) -> dict[str, Row]:
             (ago(1), "u", "buy", "p", None, 2, 2.0, 10.0),
             (ago(7), "u", "buy", "p", None, 1, 1.0, 5.0),
             (ago(7), "u", "buy", "q", None, 1, 1.0, 3.0),
+            # The same product and day, of an activity: neither is counted twice.
+            (ago(7), "u", "buy", "p", "a", 1, 1.0, 2.0),
             (ago(8), "u", "buy", "r", None, 4, 4.0, 1.0),
             (ago(8), "u", "answer", None, "a", 1, 0.0, 0.0),
             # The snapshot knows nothing of its own day, nor of later ones.
             (ago(0), "u", "buy", "today", None, 50, 50.0, 500.0),
             (ago(-1), "u", "answer", None, "tomorrow", 50, 0.0, 0.0),
+            (ago(0), "u", "buy", "q", None, 1, 1.0, 1.0),
+            (ago(-2), "u", "buy", "r", None, 1, 1.0, 1.0),
             (ago(1), "somebody else", "buy", "p", None, 9, 9.0, 9.0),
         ],
         DAILY,
@@ -64,8 +68,8 @@ def test_a_window_of_n_days_holds_the_n_days_before_the_snapshot(found: dict[str
     wanted = {
         "observed_days": 20,
         "buy_count_1d": 2, "buy_amount_1d": 10.0, "buy_products_1d": 1, "buy_days_1d": 1,
-        "buy_count_7d": 4, "buy_amount_7d": 18.0, "buy_products_7d": 2, "buy_days_7d": 2,
-        "buy_count_all": 8, "buy_amount_all": 19.0, "buy_products_all": 3, "buy_days_all": 3,
+        "buy_count_7d": 5, "buy_amount_7d": 20.0, "buy_products_7d": 2, "buy_days_7d": 2,
+        "buy_count_all": 9, "buy_amount_all": 21.0, "buy_products_all": 3, "buy_days_all": 3,
         "buy_recency_days": 1, "buy_frequency": 3 / 20,
         "answer_count_7d": 0, "answer_count_all": 1, "answer_products_all": 0,
         "answer_recency_days": 8, "answer_frequency": 1 / 20,

@@ -7,7 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from activityrec.features.affinity import ActivitySide, Ragged, sparse_products
+from activityrec.features.affinity import (
+    ActivitySide,
+    Ragged,
+    cells_of_products,
+    sparse_products,
+)
 from activityrec.retrieval.eligibility import (
     RULES,
     Barrier,
@@ -31,6 +36,32 @@ def test_sparse_products_equal_the_dense_ones() -> None:
     matrix = Ragged.from_pairs(*map(np.asarray, np.nonzero(covers)), n_rows=items)
     found = sparse_products(owned, {"x": bought[np.nonzero(bought)]}, matrix, activities)
     np.testing.assert_allclose(found["x"], bought @ covers)
+
+
+def test_some_cells_of_sparse_products_are_those_of_the_whole() -> None:
+    users, items, activities = 40, 30, 8
+    bought = RANDOM.random((users, items)) * (RANDOM.random((users, items)) < 0.4)
+    bought[[0, 7]] = 0
+    covers = RANDOM.random((items, activities)) < 0.3
+    covers[:, 2] = False
+    owned = Ragged.from_pairs(*map(np.asarray, np.nonzero(bought)), n_rows=users)
+    matrix = Ragged.from_pairs(*map(np.asarray, np.nonzero(covers)), n_rows=items)
+    measures = {"x": bought[np.nonzero(bought)], "y": RANDOM.random(len(owned.items))}
+    whole = sparse_products(owned, measures, matrix, activities)
+    cells = RANDOM.integers(users, size=200), RANDOM.integers(activities, size=200)
+    found = cells_of_products(owned, measures, matrix.transposed(activities), cells)
+    for name, values in whole.items():
+        assert values[cells].any()
+        np.testing.assert_array_equal(found[name], values[cells], name)
+
+
+def test_no_cells_of_nothing() -> None:
+    empty = Ragged(np.zeros(4, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    columns = Ragged(np.array([0, 1]), np.array([0]))
+    none = np.zeros(0, dtype=np.int64)
+    for cells in ((none, none), (np.array([2]), np.array([0]))):
+        found = cells_of_products(empty, {"x": np.zeros(0)}, columns, cells)
+        assert found["x"].tolist() == [0.0] * len(cells[0])
 
 
 def test_a_block_of_users_without_purchases_is_zero() -> None:
