@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def resident(process: int) -> float:
     """MB that are resident now. Pages that processes share count for each of them."""
@@ -52,7 +54,7 @@ def watched(
     """Run a command: its status, what it printed, and its peak in MB. Its errors go to ``log``."""
     with log.open("w") as errors:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=env
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=env
         )
         with Peak(process.pid) as peak:
             out, _ = process.communicate()

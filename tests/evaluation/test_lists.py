@@ -1,6 +1,7 @@
 """Metrics of lists: by hand, and by their definitions on random lists."""
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pyspark.sql import functions as F
 
 from activityrec.evaluation.bootstrap import counts
 from activityrec.evaluation.draws import Bootstrap
-from activityrec.evaluation.lists import best_first, by_scores, list_counts, list_draws, list_hits
+from activityrec.evaluation.lists import best_first, list_counts, list_draws, list_hits
 
 NAMES = ("precision", "recall", "hit_rate", "mrr", "map", "ndcg")
 KS = [1, 3, 5, 20]
@@ -113,17 +114,29 @@ def test_serendipity_counts_hits_that_popularity_does_not_have_among_its_first_k
     )
 
 
-def test_other_orders_of_the_same_candidates_break_ties_by_id_and_end_at_k(
-    spark: SparkSession,
-) -> None:
-    candidates = spark.createDataFrame(
-        [("u1", "b", 1.0, 5), ("u1", "a", 1.0, 7), ("u1", "c", 2.0, None)],
-        "user_id STRING, activity_id STRING, x DOUBLE, y INT",
-    )
-    rows = best_first(by_scores(candidates, {"by_x": "x", "by_y": "y"}), 2).collect()
-    assert {(r["model"], r["activity_id"]): r["rank"] for r in rows} == {
-        ("by_x", "c"): 1,
-        ("by_x", "a"): 2,
-        ("by_y", "a"): 1,
-        ("by_y", "b"): 2,
-    }
+@pytest.mark.parametrize("batch", [2, 10_000])
+def test_lists_of_several_orders_whatever_the_batches(spark: SparkSession, batch: int) -> None:
+    """With two rows a batch those of a user arrive in several."""
+    draw = random.Random(2)
+    rows = [
+        (f"u{user}", f"a{activity:02d}", draw.choice([1.0, 2.0, 3.0]), draw.choice([None, 1, 2]))
+        for user in range(7)
+        for activity in draw.sample(range(12), 9)
+    ]
+    candidates = spark.createDataFrame(rows, "user_id STRING, activity_id STRING, x DOUBLE, y INT")
+    key = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = spark.conf.get(key)
+    spark.conf.set(key, str(batch))
+    together = candidates.repartition(2, "user_id").sortWithinPartitions("user_id")
+    made = best_first(together, {"by_x": "x", "by_y": "y"}, 4).collect()
+    spark.conf.set(key, before)
+    found: dict[tuple, dict] = {}
+    for row in made:
+        found.setdefault((row["model"], row["user_id"]), {})[row["rank"]] = row["activity_id"]
+    for place, model in ((2, "by_x"), (3, "by_y")):
+        for user in range(7):
+            mine = [row for row in rows if row[0] == f"u{user}" and row[place] is not None]
+            best = sorted(mine, key=lambda row: (-row[place], row[1]))[:4]
+            wanted = {rank: row[1] for rank, row in enumerate(best, start=1)}
+            assert found.pop((model, f"u{user}"), {}) == wanted
+    assert not found

@@ -158,6 +158,27 @@ def test_blocks_of_a_batch_are_the_same_as_the_whole(
         np.testing.assert_array_equal(np.concatenate([b[name] for _, b in blocks]), values, name)
 
 
+@pytest.mark.parametrize("entries", [1, 1_000_000])
+def test_given_pairs_have_the_cells_of_the_whole(
+    past: DataFrame, items: EligibleItems, monkeypatch: pytest.MonkeyPatch, entries: int
+) -> None:
+    (batch,) = past.orderBy("user_id").toArrow().combine_chunks().to_batches()
+    ((_, whole),) = affinity_blocks(batch, items.side)
+    wanted = [[1], [0, 1, 2], [], [0], [0, 2]]
+    monkeypatch.setattr(pairs, "ENTRIES_PER_BLOCK", entries)
+    asked = batch.append_column("wanted", pa.array(wanted, pa.list_(pa.int32())))
+    blocks = list(pairs.pair_mapper(items.side, NAMES)(iter([asked])))
+    assert len(blocks) == (7 if entries == 1 else 1)
+    found = pa.Table.from_batches(blocks)
+    cells = [(row, place) for row, places in enumerate(wanted) for place in places]
+    users = batch.column("user_id").to_pylist()
+    assert found.column("user_id").to_pylist() == [users[row] for row, _ in cells]
+    assert found.column("activity_id").to_pylist() == [ACTIVITIES[place] for _, place in cells]
+    for name in NAMES:
+        expected = [whole[name][cell] for cell in cells]
+        np.testing.assert_array_equal(found.column(name).to_numpy(), expected, name)
+
+
 def test_without_affinity_types_there_are_users_but_no_features(
     spark: SparkSession, items: EligibleItems
 ) -> None:

@@ -21,7 +21,7 @@ import recommend
 import train
 from activityrec import tables
 from activityrec.errors import StateError
-from activityrec.evaluation.list_findings import scores_under_test
+from activityrec.evaluation.list_findings import under_test
 from activityrec.evaluation.lists import best_first
 from activityrec.evaluation.policy_values import recommended_lists
 from activityrec.job import Job, open_job, run_stages
@@ -216,8 +216,8 @@ def test_lists_are_evaluated_as_recommend_makes_them(planted_run: Job, limit: in
     asked = serving.users.where("user_id < 'u3'").select("user_id").persist()
     mine = serving.only(asked)
     both = sides(mine)
-    every = scored_candidates(mine, both)
-    lists = best_first(scores_under_test(serving, asked, both, every), recommend_config.k)
+    scored = under_test(serving, asked, both)
+    lists = best_first(scored, {"ranker": "score"}, recommend_config.k)
     assertDataFrameEqual(lists.select(*columns), expected.where("user_id < 'u3'"))
 
 

@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from activityrec.config import Config, RetrievalConfig
 from activityrec.evaluation.list_findings import diversified_lists
-from activityrec.evaluation.lists import best_first, by_scores
+from activityrec.evaluation.lists import best_first
 from activityrec.serving.candidates import scored_candidates, sides
 from activityrec.serving.diversity import activity_similarity
 from activityrec.serving.list_rules import made_lists
@@ -32,8 +32,8 @@ def test_evaluated_lists_are_those_served_and_less_alike(
     config = planted_config.model_copy(update=changes)
     serving = serving_of(history_of(spark, shop), config, shop.vectors, shop.sides)
     both = sides(serving)
-    scored = by_scores(scored_candidates(serving, both), {"retrieval": "score"})
-    plain = lists_of(best_first(scored, K))
+    scored = scored_candidates(serving, both).select("user_id", "activity_id", "score")
+    plain = lists_of(best_first(scored, {"retrieval": "score"}, K))
     evaluated = diversified_lists(serving, both, scored, K)
     assert set(evaluated.columns) == {"model", "user_id", "activity_id", "rank"}
     unlike = lists_of(evaluated)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,9 +14,15 @@ from activityrec.evaluation.coverage import coverage_draws
 from activityrec.evaluation.draws import Bootstrap, differences, summarised
 from activityrec.evaluation.findings import Findings, shaped
 from activityrec.evaluation.listed import ListedActivities, known_shares
-from activityrec.evaluation.lists import best_first, by_scores, list_counts, list_draws, list_hits
+from activityrec.evaluation.lists import best_first, list_counts, list_draws, list_hits
 from activityrec.features.outcomes import responses_of
-from activityrec.serving.candidates import Serving, Sides, scored_candidates, sides
+from activityrec.serving.candidates import (
+    Serving,
+    Sides,
+    retrieved,
+    scored_candidates,
+    sides,
+)
 from activityrec.serving.diversity import activity_similarity, diversified
 
 MILLIONTHS = 1_000_000
@@ -38,48 +45,64 @@ def of_lists(
     champion
         The model in use, whose lists are set beside; None: there is none, or it is this one.
     """
-    config = serving.config
     answered = answers(serving, events)
     # What many plans are made of is written aside, lest each of them repeats how it was made.
     asked = asked_users(serving, answered).checkpoint()
     mine = serving.only(asked.select("user_id"))
     both = sides(mine)
-    candidates = with_popularity(scored_candidates(mine, both), learnt).select(
-        "user_id",
-        "activity_id",
-        "popularity",
-        affinity_amount(config.features).alias("affinity"),
-        "score",
-        "list_score",
-        *config.retrieval.score_columns.values(),
-    )
-    candidates = candidates.persist()
-    ks = [k for k in config.evaluate.k if k <= config.recommend.k] or [config.recommend.k]
-    orders = other_orders(serving)
-    scored = scores_under_test(serving, asked, both, candidates)
-    scored = scored.unionByName(by_scores(candidates, orders))
+    recommend = serving.config.recommend
+    ks = [k for k in serving.config.evaluate.k if k <= recommend.k] or [recommend.k]
+    scored = under_test(serving, asked, both)
+    if recommend.diversity > 0:
+        scored = scored.persist()
+    made = [
+        best_first(of_simple_orders(mine, both, learnt), other_orders(serving), max(ks)),
+        best_first(scored, {name_under_test(serving): "score"}, max(ks)),
+    ]
     if champion is not None:
         served = champion.only(asked.select("user_id"), every_activity=False)
-        rows = scored_candidates(served, sides(served))
-        scored = scored.unionByName(by_scores(rows, {"champion": "score"}))
-    lists = best_first(scored, max(ks))
-    if config.recommend.diversity > 0:
-        under_test = scores_under_test(serving, asked, both, candidates)
-        lists = lists.unionByName(diversified_lists(serving, both, under_test, max(ks)))
-    lists = lists.checkpoint()
+        candidates = scored_candidates(served, sides(served))
+        made.append(best_first(candidates, {"champion": "score"}, max(ks)))
+    if recommend.diversity > 0:
+        made.append(diversified_lists(serving, both, scored, max(ks)))
+    lists = reduce(DataFrame.unionByName, made).checkpoint()
+    relevant = findable(serving, answered, both, lists).checkpoint()
+    return _findings(serving, lists, relevant, asked, both, ks)
+
+
+def of_simple_orders(serving: Serving, both: Sides, learnt: DataFrame | None) -> DataFrame:
+    """The candidates with the columns of :func:`other_orders`: nothing of the ranker."""
+    features = serving.config.features
+    spent = [f"{features.purchase_type}_eligible_amount"] * bool(features.purchase_type)
+    rows = with_popularity(retrieved(serving, both, spent, ranks=False), learnt)
+    return rows.withColumn("affinity", affinity_amount(features))
+
+
+def under_test(serving: Serving, asked: DataFrame, both: Sides) -> DataFrame:
+    """What ``recommend`` makes its lists from at as_of, for the users asked for.
+
+    Of more live activities than ``recommend.candidates`` the retrievers choose, as many as there:
+    the other orders are of all.
+    """
+    mine = serving.only(asked.select("user_id"), every_activity=False)
+    return scored_candidates(mine, both).select("user_id", "activity_id", "score")
+
+
+def findable(serving: Serving, answered: DataFrame, both: Sides, lists: DataFrame) -> DataFrame:
+    """(user_id, activity_id, ``expected``): what was answered and could have been recommended,
+    with its rank by popularity; NULL: not in that list."""
     pairs = ["user_id", "activity_id"]
+    few = serving.only(answered.select("user_id").distinct())
+    possible = retrieved(few, both.for_users(few), [], ranks=False).select(*pairs)
     usual = lists.where("model = 'popularity'").select(*pairs, F.col("rank").alias("expected"))
-    relevant = answered.join(candidates.select(*pairs), on=pairs, how="left_semi").join(
-        usual, on=pairs, how="left"
-    )
-    return _findings(serving, lists, relevant.checkpoint(), asked, both, ks)
+    return answered.join(possible, on=pairs, how="left_semi").join(usual, on=pairs, how="left")
 
 
-def diversified_lists(serving: Serving, both: Sides, under_test: DataFrame, k: int) -> DataFrame:
+def diversified_lists(serving: Serving, both: Sides, scored: DataFrame, k: int) -> DataFrame:
     """The lists of the model under test, re-ranked as ``recommend.diversity`` says."""
     strength, ids = serving.config.recommend.diversity, both.live.side.activity_ids
     alike = activity_similarity(serving, both)
-    lists = diversified(under_test.drop("model"), ids, alike, strength, k)
+    lists = diversified(scored, ids, alike, strength, k)
     return lists.withColumn("model", F.lit("diversified"))
 
 
@@ -126,20 +149,6 @@ def asked_users(serving: Serving, answered: DataFrame) -> DataFrame:
         .where("sampled OR _answered")
         .drop("_answered")
     )
-
-
-def scores_under_test(
-    serving: Serving, asked: DataFrame, both: Sides, candidates: DataFrame
-) -> DataFrame:
-    """What ``recommend`` makes its lists from at as_of, for the users asked for.
-
-    Of more live activities than ``recommend.candidates`` the retrievers choose again, as many as
-    there: the other orders are of all.
-    """
-    if len(both.live.side.activity_ids) > serving.config.recommend.candidates:
-        chosen = serving.only(asked.select("user_id"), every_activity=False)
-        candidates = scored_candidates(chosen, both)
-    return by_scores(candidates, {name_under_test(serving): "score"})
 
 
 def listed_activities(serving: Serving, both: Sides) -> ListedActivities:

@@ -1,53 +1,60 @@
 """Metrics of lists: what was recommended at ``as_of`` against what users then answered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from pyspark.sql import Column, DataFrame, Window
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.evaluation.draws import Bootstrap, Ratio, ratio_draws
+from activityrec.serving.blocks import activity_names, places_of, user_numbers
+from activityrec.serving.lists import Batches, whole_users
 
 _NEVER = 2**31 - 1
 """The rank of what is not in a list."""
 
 
-def by_scores(candidates: DataFrame, scores: Mapping[str, str]) -> DataFrame:
-    """The same candidates with several scores.
+def best_first(candidates: DataFrame, scores: Mapping[str, str], k: int) -> DataFrame:
+    """The first k of each user by each of several scores.
+
+    The candidates pass once, in the partitions where they were made.
 
     Parameters
     ----------
     candidates
-        user_id, activity_id and the score columns.
+        user_id, activity_id and the score columns; the rows of a user must stand together, in one
+        partition, as those of scored_candidates do: otherwise a user has several lists.
     scores
-        Model name to score column.
-
-    Returns
-    -------
-    DataFrame
-        model, user_id, activity_id, ``score``, not NULL.
-    """
-    columns = [F.col(column).cast("double").alias(model) for model, column in scores.items()]
-    rows = candidates.select("user_id", "activity_id", *columns)
-    long = rows.unpivot(["user_id", "activity_id"], list(scores), "model", "score")
-    return long.where("score IS NOT NULL").select("model", "user_id", "activity_id", "score")
-
-
-def best_first(scored: DataFrame, k: int) -> DataFrame:
-    """The first k of each user by the score of each model.
-
-    Parameters
-    ----------
-    scored
-        As :func:`by_scores` gives them.
+        Name of a model to the column of its score. What has NULL, or NaN, there is not in its
+        lists.
 
     Returns
     -------
     DataFrame
         model, user_id, activity_id, ``rank`` from 1; ties by activity_id.
     """
-    order = Window.partitionBy("model", "user_id").orderBy(F.desc("score"), "activity_id")
-    ranked = scored.withColumn("rank", F.row_number().over(order))
-    return ranked.where(F.col("rank") <= k).drop("score")
+    columns = [F.col(column).cast("double").alias(model) for model, column in scores.items()]
+    rows = candidates.select("user_id", "activity_id", *columns)
+    schema = "model STRING, user_id STRING, activity_id STRING, rank INT"
+    return rows.mapInArrow(_best_mapper(list(scores), k), schema)
+
+
+def _best_mapper(models: list[str], k: int) -> Callable[[Batches], Batches]:
+    def compute(batches: Batches) -> Batches:
+        for rows in whole_users(batches):
+            user, activity = user_numbers(rows), places_of(activity_names(rows))
+            for model in models:
+                score = rows.column(model).to_numpy()
+                known = np.flatnonzero(~np.isnan(score))
+                order = known[np.lexsort((activity[known], -score[known], user[known]))]
+                place = np.arange(len(order)) - np.searchsorted(user[order], user[order])
+                best = rows.select(["user_id", "activity_id"]).take(pa.array(order[place < k]))
+                best = best.append_column("rank", pa.array(1 + place[place < k], pa.int32()))
+                named = pa.array([model] * best.num_rows, pa.string())
+                yield from best.add_column(0, "model", named).combine_chunks().to_batches()
+
+    return compute
 
 
 def list_hits(lists: DataFrame, relevant: DataFrame) -> DataFrame:

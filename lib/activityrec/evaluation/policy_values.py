@@ -11,7 +11,7 @@ from activityrec.config import EvaluateConfig, OffPolicyConfig
 from activityrec.errors import ContractError, StateError
 from activityrec.evaluation.decision_models import reward_predictions, with_propensities
 from activityrec.evaluation.decisions import decision_log
-from activityrec.evaluation.lists import best_first, by_scores
+from activityrec.evaluation.lists import best_first
 from activityrec.evaluation.off_policy import OffPolicyOptions, off_policy_estimates
 from activityrec.evaluation.policies import popular_choice, recommended_choice, with_targets
 from activityrec.features.history import History
@@ -74,7 +74,7 @@ def recommended_lists(serving: Serving, users: DataFrame) -> DataFrame:
     ``rank``."""
     asked = serving.only(users)
     candidates = scored_candidates(asked, sides(asked))
-    return best_first(by_scores(candidates, {"recommended": "score"}), EVERYTHING).drop("model")
+    return best_first(candidates, {"recommended": "score"}, EVERYTHING).drop("model")
 
 
 def values_of(log: DataFrame, lists: Lists, config: EvaluateConfig) -> DataFrame:

@@ -1,8 +1,9 @@
 """What users did before with what activities cover, as sparse products in NumPy.
 
 A user's past is a sparse vector over products (and one over categories); an activity's eligible
-products are another. Their product, for a block of users and all activities at once, is the
-same code for training and for serving, so that the two cannot drift apart.
+products are another. Serving asks for their product for a block of users and all activities at
+once, training for that of the pairs that were sent. Both add up the same values in the same order,
+by number of the item, so what is served is to the last bit what was learnt from.
 """
 
 from dataclasses import dataclass
@@ -115,7 +116,8 @@ def cells_of_products(
     owned, measures
         As there, the items of each row ascending and each once.
     columns
-        The items of each column: the transposed matrix.
+        The items of each column, likewise: the transposed matrix. Of a row and a column the
+        shorter one is walked.
     cells
         Row and column of each cell.
 
@@ -125,15 +127,27 @@ def cells_of_products(
         Name to a value for each cell.
     """
     row, column = cells
-    lengths = columns.lengths()[column]
-    item = columns.items[columns.entries(column)]
-    base = 1 + max(owned.items.max(initial=0), columns.items.max(initial=0))
-    held = owned.owners() * base + owned.items
-    sought = np.repeat(row, lengths) * base + item
-    place = np.searchsorted(held, sought)
-    met = np.flatnonzero(np.append(held, -1)[place] == sought)
-    cell, entry = np.repeat(np.arange(len(row)), lengths)[met], place[met]
+    from_row = owned.lengths()[row] <= columns.lengths()[column]
+    here, there = np.flatnonzero(from_row), np.flatnonzero(~from_row)
+    first, entry, _ = _meetings(owned, row[here], columns, column[here])
+    second, _, found_entry = _meetings(columns, column[there], owned, row[there])
+    cell = np.concatenate([here[first], there[second]])
+    entry = np.concatenate([entry, found_entry])
     return {
         name: np.bincount(cell, values[entry], minlength=len(row)).astype(np.float64)
         for name, values in measures.items()
     }
+
+
+def _meetings(
+    walked: Ragged, rows: Ints, other: Ragged, other_rows: Ints
+) -> tuple[Ints, Ints, Ints]:
+    """What two rows have in common, for many two: which two it is, and where it stands in the
+    items of each. The items of ``walked`` are looked up in those of ``other``."""
+    lengths, entries = walked.lengths()[rows], walked.entries(rows)
+    base = 1 + max(walked.items.max(initial=0), other.items.max(initial=0))
+    held = other.owners() * base + other.items
+    sought = np.repeat(other_rows, lengths) * base + walked.items[entries]
+    place = np.searchsorted(held, sought)
+    met = np.flatnonzero(np.append(held, -1)[place] == sought)
+    return np.repeat(np.arange(len(rows)), lengths)[met], entries[met], place[met]

@@ -25,11 +25,12 @@ from activityrec.tables import affinity_columns, user_activity_features
 CELLS_PER_BLOCK = 2_000_000
 """Users times activities computed at once: 16 MB for each feature."""
 
-PAIRS_PER_BLOCK = 100_000
-"""Pairs computed at once, of which each meets the products of its activity."""
+ENTRIES_PER_BLOCK = 2_000_000
+"""What the users of pairs computed at once own together, counted for each pair: some 70 MB."""
 
 _SCOPES = {"eligible": "by_product", "category": "by_category"}
-"""What a feature says of an activity to the column of histories that it is made from."""
+"""What of an activity a feature is about, as its name says, and the column of histories that it
+is made from."""
 
 _MEASURE = re.compile(r"_((?:count|amount|products)(?:_\d+d)?)$")
 """What follows the event type, which may hold underscores itself, in the name of a measure."""
@@ -282,22 +283,23 @@ def pair_features(
     wanted = wanted_activities(pairs, side.activity_ids)
     schema = ", ".join(f"{c.name} {c.type}" for c in user_activity_features(features).columns)
     names = [column.name for column in affinity_columns(features)]
-    return histories.join(wanted, on=KEY, how="inner").mapInArrow(_mapper(side, names), schema)
+    return histories.join(wanted, on=KEY, how="inner").mapInArrow(pair_mapper(side, names), schema)
 
 
-def _mapper(
+def pair_mapper(
     side: ActivitySide, names: list[str]
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """The function of :func:`pair_features` for ``mapInArrow``; ``names`` are the features."""
+
     def compute(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         activity_ids, covered = pa.array(side.activity_ids, pa.string()), side.covered()
         for batch in batches:
             wanted = batch.column("wanted")
             users = np.repeat(np.arange(batch.num_rows), wanted.value_lengths().to_numpy())
             activities = wanted.flatten().to_numpy().astype(np.int64)
-            for start in range(0, len(users), PAIRS_PER_BLOCK):
-                user, activity = (
-                    part[start : start + PAIRS_PER_BLOCK] for part in (users, activities)
-                )
+            owned = batch.column("by_product").value_lengths().to_numpy()
+            for block in _blocks(1 + owned[users]):
+                user, activity = users[block], activities[block]
                 found = affinity_of(batch, covered, (user, activity))
                 yield pa.RecordBatch.from_arrays(
                     [
@@ -310,3 +312,11 @@ def _mapper(
                 )
 
     return compute
+
+
+def _blocks(sizes: Ints) -> Iterator[slice]:
+    """Cut a range, of which each place has a size, where a block is full; none is empty."""
+    number = np.cumsum(sizes) // ENTRIES_PER_BLOCK
+    edges = np.flatnonzero(np.diff(number, prepend=-1))
+    for start, stop in zip(edges, [*edges[1:], len(sizes)], strict=True):
+        yield slice(start, stop)

@@ -67,8 +67,11 @@ def user_features(
 
 def _activity(population: DataFrame, daily: DataFrame, config: FeaturesConfig) -> DataFrame:
     """Events, money, days and products by type and window, and days since the last event."""
+    users = population.select("user_id").distinct()
+    # What a user did comes into one partition, and stays there until it is one row.
+    mine = daily.repartition("user_id").join(users, on="user_id", how="left_semi")
     past = (
-        population.join(_marked(daily), on="user_id", how="inner")
+        population.join(_marked(mine), on="user_id", how="inner")
         .where(F.col("event_date") < F.col("snapshot_date"))
         .withColumn("_ago", days_before("snapshot_date", "event_date"))
         # A product counts where its last day before the snapshot is inside of the window.
@@ -101,12 +104,11 @@ def _marked(daily: DataFrame) -> DataFrame:
     """Days with ``_of_day``, whether the row is the one that stands for its type's day, and
     ``_next``, the day on which the user meets the product so again; NULL: never.
 
-    So snapshots can count days and products without folding their rows by these first. What a
-    user did stands in one partition.
+    By these snapshots count days and products without folding their rows first.
     """
     of_day = Window.partitionBy("user_id", "event_type", "event_date").orderBy("product_id")
-    of_product = Window.partitionBy("user_id", "event_type", "product_id").orderBy("event_date")
-    return daily.repartition("user_id").select(
+    again = Window.partitionBy("user_id", "event_type", "product_id")
+    return daily.select(
         "user_id",
         "event_type",
         "event_date",
@@ -114,7 +116,8 @@ def _marked(daily: DataFrame) -> DataFrame:
         "events",
         "amount",
         (F.row_number().over(of_day) == 1).alias("_of_day"),
-        F.lead("event_date").over(of_product).alias("_next"),
+        # By activity too: money is added up in the same order in every run.
+        F.lead("event_date").over(again.orderBy("event_date", "activity_id")).alias("_next"),
     )
 
 

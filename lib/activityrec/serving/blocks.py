@@ -79,12 +79,11 @@ def block_of(rows: pa.Table, rules: ListRules, k: int) -> Block:
     It may have ``rule`` (0 by default), ``model_score`` (``score``), ``pin`` (0), ``room`` (k) and
     ``draw_key`` (0), the last two equal in the rows of a user, which stand together.
     """
-    user = rows.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy()
-    names = rows.column("activity_id").combine_chunks().dictionary_encode()
+    user = user_numbers(rows)
+    names = activity_names(rows)
     known = names.dictionary.to_pylist()
-    by_name = np.argsort(np.argsort(np.array(known, dtype=object)))[names.indices.to_numpy()]
     score = _numbers(rows, "score", 0.0)
-    order = np.lexsort((by_name, -score, user))
+    order = np.lexsort((places_of(names), -score, user))
     first = np.searchsorted(user[order], np.arange(user.max() + 1))
     place = np.arange(len(order)) - first[user[order]]
     row = np.full((len(first), place.max() + 1), -1, dtype=np.int64)
@@ -102,6 +101,23 @@ def block_of(rows: pa.Table, rules: ListRules, k: int) -> Block:
     )
     model_score = _numbers(rows, "model_score", score)[row]
     return _within_inventory(Block(row, contenders, model_score, why), known, names, rules)
+
+
+def user_numbers(rows: pa.Table) -> Ints:
+    """(rows,): a number for each user, ascending where the rows of a user stand together."""
+    numbers: Ints = rows.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy()
+    return numbers
+
+
+def activity_names(rows: pa.Table) -> pa.DictionaryArray:
+    """(rows,): the activity_id."""
+    return rows.column("activity_id").combine_chunks().dictionary_encode()
+
+
+def places_of(names: pa.DictionaryArray) -> Ints:
+    """(rows,): a number for each name, in the order of names."""
+    place = np.argsort(np.argsort(np.array(names.dictionary.to_pylist(), dtype=object)))
+    return place[names.indices.to_numpy()]
 
 
 def contending(block: Block) -> Mask:

@@ -1,5 +1,6 @@
 """Candidates: every user with the live activities that they may be recommended, scored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -108,6 +109,10 @@ class Sides:
     histories: DataFrame
     conditions: list[UserCondition]
 
+    def for_users(self, serving: Serving) -> "Sides":
+        """The same activities, for the users of ``serving``."""
+        return replace(self, histories=serving.snapshots.histories(self.items))
+
 
 def scored_candidates(serving: Serving, sides: Sides, excluded: int = 0) -> DataFrame:
     """Each user's candidates with all features, ``probability`` and ``score``.
@@ -128,11 +133,28 @@ def scored_candidates(serving: Serving, sides: Sides, excluded: int = 0) -> Data
         :func:`activityrec.serving.rules.rule_columns`, and with ``excluded`` the number ``rule``
         of :data:`activityrec.retrieval.eligibility.RULES`, 0 for candidates.
     """
-    users = _users(serving, sides)
     affinities = [column.name for column in tables.affinity_columns(serving.config.features)]
-    rules = rule_columns(serving.config.rules)
-    passed = [*serving.users.columns, *rules]
-    kept = candidate_fields(list(sides.live.vectors), affinities)
+    candidates = retrieved(serving, sides, affinities, excluded)
+    if serving.ranker is None:
+        nothing = F.lit(None).cast("double")
+        return candidates.withColumns({"probability": nothing, "score": F.col("list_score")})
+    scored = probabilities(serving.ranker, candidates, numeric_inputs(serving.ranker))
+    return scored.withColumn("score", F.coalesce(serving.ordered_by, F.lit(0.0)))
+
+
+def retrieved(
+    serving: Serving,
+    sides: Sides,
+    affinities: Sequence[str],
+    excluded: int = 0,
+    ranks: bool = True,
+) -> DataFrame:
+    """The candidates before any ranker: all columns but those that it adds, of the affinities
+    those named. Without ``ranks`` the places that retrievers give are NaN. The rows of a user
+    stand together."""
+    users = _users(serving, sides)
+    passed = [*serving.users.columns, *rule_columns(serving.config.rules)]
+    kept = candidate_fields(list(sides.live.vectors), list(affinities))
     fields = ", ".join([f"{name}: DOUBLE" for name in kept] + ["rule: INT"] * bool(excluded))
     schema = ", ".join(
         [
@@ -142,17 +164,12 @@ def scored_candidates(serving: Serving, sides: Sides, excluded: int = 0) -> Data
     )
     live = spread(users.sparkSession, sides.live)
     limit = serving.config.recommend.candidates
-    mapper = candidate_mapper(live, passed, affinities, limit, excluded=excluded)
-    candidates = (
+    mapper = candidate_mapper(live, passed, list(affinities), limit, ranks, excluded)
+    return (
         users.mapInArrow(mapper, schema)
         .select(*passed, F.inline("candidates"))
         .join(F.broadcast(serving.activities.drop("snapshot_date")), on="activity_id", how="inner")
     )
-    if serving.ranker is None:
-        nothing = F.lit(None).cast("double")
-        return candidates.withColumns({"probability": nothing, "score": F.col("list_score")})
-    scored = probabilities(serving.ranker, candidates, numeric_inputs(serving.ranker))
-    return scored.withColumn("score", F.coalesce(serving.ordered_by, F.lit(0.0)))
 
 
 def sides(serving: Serving) -> Sides:
