@@ -51,11 +51,16 @@ class Peak:
 def watched(
     command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
 ) -> tuple[int, str, float]:
-    """Run a command: its status, what it printed, and its peak in MB. Its errors go to ``log``."""
+    """Run a command: its status, what it printed, and its peak in MB.
+
+    Its errors go to ``log``, and once it has ended what it printed: spark-submit prints what the
+    job says, errors as well.
+    """
     with log.open("w") as errors:
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=env
         )
         with Peak(process.pid) as peak:
             out, _ = process.communicate()
+        errors.write(out)
     return process.returncode, out, peak.most
