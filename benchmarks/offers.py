@@ -17,8 +17,9 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.features.daily import user_daily
+from activityrec.features.eligible import EligibleItems, eligible_items
 from activityrec.features.history import History, before, first_day, last_day, read_history
-from activityrec.features.pairs import EligibleItems, eligible_items, histories
+from activityrec.features.pairs import histories
 from activityrec.job import Job, main
 from activityrec.serving.offer_scores import Catalogue
 from activityrec.serving.offers import average_spend, catalogue, with_best_offers

@@ -10,10 +10,9 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from activityrec.config import FeaturesConfig
 from activityrec.features import pairs
+from activityrec.features.eligible import EligibleItems, eligible_items
 from activityrec.features.pairs import (
-    EligibleItems,
     affinity_blocks,
-    eligible_items,
     histories,
     pair_features,
 )

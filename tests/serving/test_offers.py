@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import FeaturesConfig
-from activityrec.features.pairs import eligible_items, histories
+from activityrec.features.eligible import eligible_items
+from activityrec.features.pairs import histories
 from activityrec.serving.offer_scores import ActivityProducts, Catalogue, offer_scores
 from activityrec.serving.offers import average_spend, catalogue, with_best_offers
 from tests.stand_ins import unmarked

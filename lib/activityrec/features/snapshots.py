@@ -8,10 +8,9 @@ from pyspark.sql import functions as F
 
 from activityrec.config import Config
 from activityrec.features.activities import activity_features
+from activityrec.features.eligible import EligibleItems, eligible_items
 from activityrec.features.history import History
 from activityrec.features.pairs import (
-    EligibleItems,
-    eligible_items,
     histories,
     pair_features,
 )

@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 
 from activityrec import tables
 from activityrec.config import Config
+from activityrec.features.eligible import EligibleItems
 from activityrec.features.history import History
 from activityrec.features.outcomes import responses_of
-from activityrec.features.pairs import EligibleItems
 from activityrec.features.snapshots import Snapshots
 from activityrec.ingest.horizon import live_activities
 from activityrec.ranking.inputs import numeric_inputs

@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.features.affinity import Floats
-from activityrec.features.pairs import CELLS_PER_BLOCK, EligibleItems
+from activityrec.features.eligible import EligibleItems
+from activityrec.features.pairs import CELLS_PER_BLOCK
 from activityrec.serving.offer_scores import (
     ActivityProducts,
     Catalogue,
