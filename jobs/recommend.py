@@ -41,9 +41,9 @@ def run(job: Job) -> dict[str, int]:
         f"affinity_{what}": F.col(f"{kind}_eligible_{what}") if kind else F.lit(None)
         for what in ("products", "amount")
     }
-    inputs = reason_columns(serving.ranker, config) if serving.ranker else {}
-    scores = {"scores": score_map(config.retrieval)}
+    scores = {name: F.col(name) for name in config.retrieval.score_columns.values()}
     figures = figure_columns(config)
+    inputs = reason_columns(serving.ranker, config) if serving.ranker else {}
     made = made_lists(serving, both, job.run_id, bought | scores | figures | inputs)
     limits = config.recommend
     marks = {
@@ -51,17 +51,20 @@ def run(job: Job) -> dict[str, int]:
         "as_of": F.lit(job.as_of),
         "model": F.lit(str(champion)),
     }
-    lists = made.ranked.where("listed = 'user'").drop("listed", "excluded_by", "model_score")
-    lists = with_reason_codes(with_reasons(lists, serving.ranker, config), config)
-    recommended = with_best_offers(
-        with_expected_value(lists, serving.history.activities, limits.margin),
+    lists = with_best_offers(
+        made.ranked.where("listed = 'user'").drop("listed", "excluded_by", "model_score"),
         both.histories,
         serving.user_vectors,
         offers_of(serving, both),
         kind,
         limits.offers,
         limits.products,
-    ).withColumns(marks)
+    )
+    lists = with_reason_codes(with_reasons(lists, serving.ranker, config), config)
+    lists = lists.withColumn("scores", score_map(config.retrieval)).drop(*scores)
+    recommended = with_expected_value(lists, serving.history.activities, limits.margin).withColumns(
+        marks
+    )
     targeted = audiences(made.ranked, limits.audience_size, places_column(made.places))
     targeted = targeted.withColumns(marks)
     targeted = large_groups(targeted, "activity_id", group_size(config))

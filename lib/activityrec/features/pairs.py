@@ -146,7 +146,7 @@ def affinity_blocks(
     for start in range(0, batch.num_rows, height):
         rows = batch.slice(start, height)
         products = [
-            sparse_products(*_ragged(rows.column(column)), matrix, width)
+            sparse_products(*ragged(rows.column(column)), matrix, width)
             for column, matrix in zip(_SCOPES.values(), side.matrices(), strict=True)
         ]
         yield rows, _affinity(products, rows.column("totals"), lambda money: money[:, None])
@@ -160,7 +160,7 @@ def affinity_of(
     ``covered`` is that of the activities, see :meth:`ActivitySide.covered`.
     """
     products = [
-        cells_of_products(*_ragged(batch.column(column)), columns, cells)
+        cells_of_products(*ragged(batch.column(column)), columns, cells)
         for column, columns in zip(_SCOPES.values(), covered, strict=True)
     ]
     return _affinity(products, batch.column("totals"), lambda money: money[cells[0]])
@@ -184,7 +184,7 @@ def _affinity(
     return found
 
 
-def _ragged(column: pa.ListArray) -> tuple[Ragged, dict[str, Floats]]:
+def ragged(column: pa.ListArray) -> tuple[Ragged, dict[str, Floats]]:
     """An Arrow array of lists of structs (number, measures) as a ragged array and its values."""
     offsets = column.offsets.to_numpy().astype(np.int64)
     number, *measures = column.flatten().flatten()

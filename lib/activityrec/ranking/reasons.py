@@ -32,15 +32,10 @@ BOUND = 1e-9
 """Probabilities are kept so far from 0 and 1: log-odds are finite."""
 
 
-_INPUTS = "ranker_inputs"
-
-
 def reason_columns(model: PipelineModel, config: Config) -> dict[str, Column]:
-    """The columns that a row needs for its reasons, from those of a scored candidate: with the
-    input columns of its pipeline, all in one array: lists are made in Python, and each
-    column of a candidate goes there and comes back."""
-    inputs = {_INPUTS: F.array(*numeric_inputs(model))}
-    return inputs | {name: F.col(name) for name in one_hot_columns(config)}
+    """The columns that a row needs for its reasons, from those of a scored candidate: the input
+    columns of its pipeline, and those that are encoded one-hot."""
+    return {name: F.col(name) for name in [*numeric_inputs(model), *one_hot_columns(config)]}
 
 
 def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -> DataFrame:
@@ -57,8 +52,7 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
     carried = reason_columns(model, config)
     # Apart, lest a column have the name of one that the pipeline makes, as probability has.
     kept = F.struct(*[name for name in rows.columns if name not in carried]).alias("_row")
-    inputs = [F.col(_INPUTS)[n].alias(name) for n, name in enumerate(numeric_inputs(model))]
-    rows = rows.select(kept, *inputs, *one_hot_columns(config))
+    rows = rows.select(kept, *carried)
     of_input = input_groups(config)
     found = linear_terms(model)
     if found is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType
 
 from activityrec import tables
 from activityrec.config import Config
@@ -21,6 +22,9 @@ from activityrec.serving.rules import places, rule_columns, with_favours
 from activityrec.serving.slots import SlotPolicy
 
 log = logging.getLogger("activityrec")
+
+
+_CARRIED = "carried"
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,16 @@ def made_lists(
     own = [name for name in ("rule", *rule_columns(rules)) if name in scored.columns]
     fixed = ("user_id", "activity_id", "score", "model_score", "probability", "pin")
     kept = [name for name in own if name != "favoured_by"]
-    candidates = scored.withColumns(dict(columns)).select(
-        *fixed, *kept, *columns, F.xxhash64(F.lit(run_id), "user_id").alias("draw_key")
+    wide = scored.withColumns(dict(columns))
+    # Lists are made in Python, and each column of a candidate goes there and comes back: numbers
+    # as one.
+    numbers = [name for name in columns if isinstance(wide.schema[name].dataType, DoubleType)]
+    candidates = wide.select(
+        *fixed,
+        *kept,
+        *[name for name in columns if name not in numbers],
+        F.array(*[F.col(name) for name in numbers]).cast("array<double>").alias(_CARRIED),
+        F.xxhash64(F.lit(run_id), "user_id").alias("draw_key"),
     )
     how = list_rules(serving, sides)
     live = live_activities(serving.history.activities, serving.as_of, limits.planning_days)
@@ -69,7 +81,9 @@ def made_lists(
         found = thresholds(contenders(candidates, limits.k, limited, how).persist(), limited)
         how = replace(how, thresholds=found)
     ranked = ranked_lists(candidates, limits.k, limits.audience_size, how)
-    return MadeLists(ranked.drop("rule", "room", "pin", "draw_key").persist(), limited)
+    ranked = ranked.drop("rule", "room", "pin", "draw_key").persist()
+    unpacked = {name: F.col(_CARRIED)[place] for place, name in enumerate(numbers)}
+    return MadeLists(ranked.withColumns(unpacked).drop(_CARRIED), limited)
 
 
 def list_rules(serving: Serving, sides: Sides) -> ListRules:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from activityrec.features.affinity import Floats, Ints
+from activityrec.features.affinity import Floats, Ints, Ragged
 from activityrec.retrieval.scores import ActivitySideVectors, score_block
 
 _FLOOR = 0.01
@@ -63,63 +63,57 @@ class Catalogue:
     breadth: float = 0.35
 
 
-@dataclass(frozen=True)
-class Owned:
-    """What the users of a batch did with products: one entry for each user and product."""
+def measured_on(
+    numbers: Ints, users: Ints, owned: Ragged, measures: dict[str, Floats]
+) -> dict[str, Floats]:
+    """What some users of a batch did with the products of an activity's rows.
 
-    user: Ints
-    product: Ints
-    values: dict[str, Floats]
+    Parameters
+    ----------
+    numbers
+        (rows,): number of each row's product.
+    users
+        (users,): their rows in the batch.
+    owned, measures
+        The products of each user of the batch, each once, and a value for each of these by
+        measure, as :func:`activityrec.features.pairs.ragged` gives them.
 
-    @staticmethod
-    def of(column: pa.ListArray, measures: list[str]) -> "Owned":
-        """From ``by_product`` of :func:`activityrec.features.pairs.histories`."""
-        lengths = np.diff(column.offsets.to_numpy())
-        flat = column.flatten()
-        user = np.repeat(np.arange(len(column)), np.where(lengths > 0, lengths, 0))
-        if not measures or not len(flat):
-            return Owned(user[:0], user[:0], {name: np.zeros(0) for name in measures})
-        number, *values = flat.flatten()
-        names = [field.name for field in column.type.value_type][1:]
-        kept = {name: values[names.index(name)] for name in measures}
-        return Owned(
-            user,
-            number.to_numpy(zero_copy_only=False).astype(np.int64),
-            {name: array.to_numpy(zero_copy_only=False) for name, array in kept.items()},
-        )
-
-    def by_row(self, measure: str, users: Ints, numbers: Ints) -> Floats:
-        """(users, rows): the measure of these users on the products of an activity's rows."""
-        found = np.zeros((len(users), len(numbers)))
-        row_of = np.full(max(self.user.max(initial=-1), users.max(initial=-1)) + 1, -1)
-        row_of[users] = np.arange(len(users))
-        # The activity's rows of each product that a user has: sorted by product, a run each.
-        by_product = np.argsort(numbers, kind="stable")
-        first = np.searchsorted(numbers[by_product], self.product, side="left")
-        runs = np.searchsorted(numbers[by_product], self.product, side="right") - first
-        runs[row_of[self.user] < 0] = 0
-        within = np.arange(runs.sum()) - np.repeat(np.cumsum(runs) - runs, runs)
-        columns = by_product[np.repeat(first, runs) + within]
-        found[np.repeat(row_of[self.user], runs), columns] += np.repeat(self.values[measure], runs)
-        return found
+    Returns
+    -------
+    dict
+        Measure to (users, rows).
+    """
+    entries = owned.entries(users)
+    user = np.repeat(np.arange(len(users)), owned.lengths()[users])
+    # The activity's rows of each product that a user has: sorted by product, a run each.
+    by_product = np.argsort(numbers, kind="stable")
+    ordered, sought = numbers[by_product], owned.items[entries]
+    first = np.searchsorted(ordered, sought, side="left")
+    runs = np.searchsorted(ordered, sought, side="right") - first
+    within = np.arange(runs.sum()) - np.repeat(np.cumsum(runs) - runs, runs)
+    cells = np.repeat(user, runs), by_product[np.repeat(first, runs) + within]
+    found = {name: np.zeros((len(users), len(numbers))) for name in measures}
+    for name, values in measures.items():
+        found[name][cells] = np.repeat(values[entries], runs)
+    return found
 
 
 def product_scores(
     batch: pa.RecordBatch,
     users: Ints,
-    owned: Owned,
-    measure: str | None,
+    bought: Floats | None,
     part: ActivityProducts,
     catalogue: Catalogue,
 ) -> Floats:
-    """(users, rows): past purchases, the ALS score, and a little for popularity."""
+    """(users, rows): past purchases, the ALS score, and a little for popularity.
+
+    ``bought`` (users, rows) is how often they bought each row's product.
+    """
     numbers = part.product_no
     indices, vectors = (batch.column(n).take(pa.array(users)) for n in ("indices", "vector"))
     scores = score_block(indices, vectors, ActivitySideVectors.dense(catalogue.vectors[numbers]))
     scores += 0.001 * catalogue.popularity[numbers]
-    if measure is not None:
-        scores += owned.by_row(measure, users, numbers)
-    return scores
+    return scores if bought is None else scores + bought
 
 
 def offer_scores(

@@ -8,13 +8,14 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.features.affinity import Floats
+from activityrec.features.affinity import Floats, Ints, Ragged
 from activityrec.features.eligible import EligibleItems
-from activityrec.features.pairs import CELLS_PER_BLOCK
+from activityrec.features.pairs import CELLS_PER_BLOCK, ragged
+from activityrec.serving.lists import whole_users
 from activityrec.serving.offer_scores import (
     ActivityProducts,
     Catalogue,
-    Owned,
+    measured_on,
     offer_scores,
     product_scores,
 )
@@ -119,16 +120,16 @@ def with_best_offers(
     Parameters
     ----------
     lists
-        Rows with user_id and activity_id.
+        Rows with user_id and activity_id, those of a user one after the other.
     histories
         As :func:`activityrec.features.pairs.histories` gives them, at one snapshot.
     user_vectors
         ``features.user_vectors`` of one fit.
     """
-    carried = F.collect_list(F.struct(*lists.columns)).alias("rows")
+    listed = lists.schema.simpleString().removeprefix("struct<").removesuffix(">")
+    row = f"struct<{listed}>"
     users = (
-        lists.groupBy("user_id")
-        .agg(carried)
+        lists.mapInArrow(_by_user, f"user_id STRING, rows array<{row}>")
         .join(histories.select("user_id", "by_product"), on="user_id", how="left")
         .join(
             user_vectors.where("retriever = 'als'").select("user_id", "indices", "vector"),
@@ -136,38 +137,50 @@ def with_best_offers(
             how="left",
         )
     )
-    listed = lists.schema.simpleString().removeprefix("struct<").removesuffix(">")
-    row = f"struct<{listed}>"
     schema = f"rows array<{row}>, offers array<array<string>>, products array<array<string>>"
     best = users.mapInArrow(_mapper(catalogue, purchase_type, n_offers, n_products), schema)
     zipped = F.arrays_zip("rows", "offers", "products")
     return best.select(F.explode(zipped).alias("_")).select("_.rows.*", "_.offers", "_.products")
 
 
+def _by_user(batches: Batches) -> Batches:
+    """A row for each user, with an array of theirs."""
+    for table in whole_users(batches):
+        rows = table.to_struct_array().combine_chunks()
+        user = rows.field("user_id").to_numpy(zero_copy_only=False)
+        starts = np.flatnonzero(np.append(True, user[1:] != user[:-1]))
+        offsets = pa.array(np.append(starts, len(user)), pa.int32())
+        lists = pa.ListArray.from_arrays(offsets, rows)
+        yield pa.RecordBatch.from_arrays(
+            [rows.field("user_id").take(pa.array(starts)), lists], names=["user_id", "rows"]
+        )
+
+
 def _mapper(
     catalogue: Catalogue, kind: str | None, n_offers: int, n_products: int
 ) -> Callable[[Batches], Batches]:
-    count, amount = (f"{kind}_count", f"{kind}_amount") if kind else (None, None)
+    count, amount = (f"{kind}_count", f"{kind}_amount") if kind else ("", "")
 
     def compute(batches: Batches) -> Batches:
         for batch in batches:
             rows = batch.column("rows")
-            activities = rows.flatten().field("activity_id").to_pylist()
-            lengths = np.diff(rows.offsets.to_numpy())
+            lengths = rows.value_lengths().to_numpy()
             user_of = np.repeat(np.arange(batch.num_rows), lengths)
-            offers: list[list[str]] = [[] for _ in activities]
-            products: list[list[str]] = [[] for _ in activities]
-            owned = Owned.of(batch.column("by_product"), [m for m in (count, amount) if m])
-            for name in sorted(set(activities) & set(catalogue.activities)):
-                places = np.flatnonzero(np.array(activities) == name)
+            offers: list[list[str]] = [[] for _ in user_of]
+            products: list[list[str]] = [[] for _ in user_of]
+            owned, measures = ragged(batch.column("by_product"))
+            bought = {name: measures[name] for name in (count, amount) if name in measures}
+            for name, places in _by_activity(rows.flatten().field("activity_id")):
+                if name not in catalogue.activities:
+                    continue
                 part = catalogue.activities[name]
                 step = max(1, CELLS_PER_BLOCK // len(part.product_no))
                 for start in range(0, len(places), step):
                     chosen = places[start : start + step]
                     users = user_of[chosen]
-                    scores = product_scores(batch, users, owned, count, part, catalogue)
-                    spent = owned.by_row(amount, users, part.product_no) if amount else None
-                    worth = offer_scores(scores, spent, part, catalogue)
+                    did = measured_on(part.product_no, users, owned, bought)
+                    scores = product_scores(batch, users, did.get(count), part, catalogue)
+                    worth = offer_scores(scores, did.get(amount), part, catalogue)
                     for place, best in zip(chosen, _names(scores, part, catalogue, n_products),
                                            strict=True):  # fmt: skip
                         products[place] = best
@@ -179,6 +192,15 @@ def _mapper(
             )
 
     return compute
+
+
+def _by_activity(names: pa.StringArray) -> Iterator[tuple[str, Ints]]:
+    """Each activity of a batch, and the places of its rows."""
+    coded = names.dictionary_encode()
+    number = coded.indices.to_numpy().astype(np.int64)
+    rows = Ragged.from_pairs(number, np.arange(len(number)), len(coded.dictionary))
+    for place, name in enumerate(coded.dictionary.to_pylist()):
+        yield name, rows.items[rows.offsets[place] : rows.offsets[place + 1]]
 
 
 def _names(scores: Floats, part: ActivityProducts, catalogue: Catalogue, n: int) -> list[list[str]]:
