@@ -28,6 +28,7 @@ from activityrec.planning_sizes import (
 from activityrec.retrieval.gram import blocks_of
 from activityrec.retrieval.spread import INLINE_BYTES
 from activityrec.serving.audience import ROWS_AT_LEAST
+from activityrec.serving.audience_floors import FLOOR, SAMPLED, pays
 
 ADVISORY_PARTITION = 64 << 20
 """spark.sql.adaptive.advisoryPartitionSizeInBytes, Spark's default."""
@@ -185,9 +186,12 @@ def _recommend(config: Config, counts: Counts) -> Iterator[Need]:
 
 
 def _audiences(config: Config, counts: Counts, user: int, parts: int) -> Iterator[Need]:
-    """Each task keeps the best users of each activity; then those of all tasks meet."""
+    """Each task keeps the best users of each activity, of many users those above its floor alone;
+    then those of all tasks meet."""
     size, each = config.recommend.audience_size, min(config.recommend.candidates, counts.activities)
     made = counts.users * each
+    if pays(size, counts.users):
+        made = min(made, size * FLOOR // SAMPLED * counts.activities)
     held, arithmetic = audience_bytes(
         min(ceil(made / parts), max(ROWS_AT_LEAST, 2 * size * counts.activities)), user
     )

@@ -65,6 +65,22 @@ def test_no_more_rows_are_held_than_are_needed(
         assert made.held <= 2 * SIZE * ACTIVITIES
 
 
+def test_below_a_floor_nobody_is_looked_at(
+    candidates: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audience, "ROWS_AT_LEAST", 20)
+    best = _by_hand(candidates)
+    # One activity gets all its users, also after rows were let go, of one there are none so good.
+    made = Audience(SIZE, {"a0": -best["a0"][-1][0], "a1": 99.0})
+    for start in range(0, candidates.num_rows, 50):
+        made.add(candidates.slice(start, 50))
+    rows, _ = made.best()
+    found = defaultdict(list)
+    for row in rows.to_pylist():
+        found[row["activity_id"]].append((-row["score"], row["user_id"]))
+    assert found == {name: rows for name, rows in best.items() if name != "a1"}
+
+
 def test_an_audience_of_nobody_is_empty(candidates: pa.Table) -> None:
     made = Audience(SIZE)
     made.add(candidates.filter(pa.array([False] * candidates.num_rows)))

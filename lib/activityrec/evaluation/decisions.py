@@ -10,6 +10,7 @@ from activityrec.config import Config
 from activityrec.expressions import check_expression
 from activityrec.features.history import History, between
 from activityrec.features.outcomes import responses_of
+from activityrec.sampling import in_sample
 from activityrec.serving.candidates import Serving
 from activityrec.tables import attribute_column
 
@@ -69,9 +70,7 @@ def sampled_users(rows: DataFrame, most: int, seed: int) -> DataFrame:
     assert found is not None
     if found[0] <= most:
         return rows
-    parts = 1_000_000
-    place = F.pmod(F.xxhash64("user_id", F.lit(seed)), F.lit(parts))
-    return rows.where(place < round(parts * most / found[0]))
+    return rows.where(in_sample(most / found[0], seed))
 
 
 def with_available(

@@ -16,6 +16,7 @@ from activityrec.evaluation.findings import Findings, shaped
 from activityrec.evaluation.listed import ListedActivities, known_shares
 from activityrec.evaluation.lists import best_first, list_counts, list_draws, list_hits
 from activityrec.features.outcomes import responses_of
+from activityrec.sampling import in_sample
 from activityrec.serving.candidates import (
     Serving,
     Sides,
@@ -24,8 +25,6 @@ from activityrec.serving.candidates import (
     sides,
 )
 from activityrec.serving.diversity import activity_similarity, diversified
-
-MILLIONTHS = 1_000_000
 
 
 def of_lists(
@@ -141,10 +140,9 @@ def asked_users(serving: Serving, answered: DataFrame) -> DataFrame:
     """
     users = serving.users.select("user_id")
     share = serving.config.evaluate.list_users / max(1, users.count())
-    part = F.pmod(F.xxhash64(F.lit("lists"), "user_id"), F.lit(MILLIONTHS))
     active = answered.select("user_id").distinct().withColumn("_answered", F.lit(True))
     return (
-        users.withColumn("sampled", part < F.lit(share * MILLIONTHS))
+        users.withColumn("sampled", in_sample(share, "lists"))
         .join(active, on="user_id", how="left")
         .where("sampled OR _answered")
         .drop("_answered")

@@ -1,5 +1,7 @@
 """The best users of each activity, of users who come block by block."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +18,11 @@ ROWS_AT_LEAST = 50_000
 class Audience:
     """The best ``size`` users of each activity, by score, then by user_id.
 
+    Parameters
+    ----------
+    floors
+        Of activities: scores below which no user is looked at.
+
     Attributes
     ----------
     held
@@ -23,14 +30,12 @@ class Audience:
         ``ROWS_AT_LEAST``.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, size: int, floors: Mapping[str, float] | None = None) -> None:
+        self._size, self._floors = size, floors or {}
         self._parts: list[pa.Table] = []
         self.held = 0
         self._limit = ROWS_AT_LEAST
-        # Of the activities that have all their users: the least score that is still good enough.
-        self._full: pa.Array | None = None
-        self._least = np.zeros(0)
+        self._need(self._floors)
 
     def add(self, candidates: pa.Table) -> None:
         """Look at candidates, which have user_id, activity_id and ``score``; those that have a
@@ -59,15 +64,21 @@ class Audience:
         rows, rank = self.best()
         self._parts, self.held = [rows], rows.num_rows
         self._limit = max(ROWS_AT_LEAST, 2 * self.held)
+        # Those of the activities that have all their users.
         last = rows.filter(pa.array(rank == self._size))
-        self._full = last.column("activity_id").combine_chunks()
-        self._least = np.append(last.column("score").to_numpy(), -np.inf)
+        names, scores = (last.column(name).to_pylist() for name in ("activity_id", "score"))
+        self._need({**self._floors, **dict(zip(names, scores, strict=True))})
+
+    def _need(self, least: Mapping[str, float]) -> None:
+        """Keep the least scores that are still good enough."""
+        self._names = pa.array(list(least), pa.string())
+        self._least = np.array([*least.values(), -np.inf])
 
     def _is_good_enough(self, rows: pa.Table) -> pa.ChunkedArray | pa.Scalar:
-        if self._full is None:
+        if not len(self._names):
             return pa.scalar(True)
-        place = pc.index_in(rows.column("activity_id"), value_set=self._full)
-        least = self._least[place.fill_null(len(self._full)).to_numpy()]
+        place = pc.index_in(rows.column("activity_id"), value_set=self._names)
+        least = self._least[place.fill_null(len(self._names)).to_numpy()]
         return pc.greater_equal(rows.column("score"), pa.array(least))
 
 

@@ -30,6 +30,8 @@ class ListRules:
         needed with a maximum per type or diversity.
     thresholds
         Of activities with an inventory, see :func:`activityrec.serving.inventory.thresholds`.
+    floors
+        Of activities: scores below which no user is in their audience.
     explain
         Whether to tell what is not listed and why.
     """
@@ -38,6 +40,7 @@ class ListRules:
     activity_ids: tuple[str, ...] = ()
     kinds: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     thresholds: Mapping[str, int] = field(default_factory=dict)
+    floors: Mapping[str, float] = field(default_factory=dict)
     explain: bool = False
 
 

@@ -10,9 +10,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
 from activityrec import tables
-from activityrec.config import Config
+from activityrec.config import Config, RecommendConfig
 from activityrec.ingest.horizon import live_activities
 from activityrec.serving.anonymity import group_size, large_counts
+from activityrec.serving.audience_floors import audience_floors, short_audiences
 from activityrec.serving.blocks import ListRules
 from activityrec.serving.candidates import Serving, Sides, scored_candidates
 from activityrec.serving.diversity import activity_similarity
@@ -80,10 +81,25 @@ def made_lists(
         candidates = candidates.persist()
         found = thresholds(contenders(candidates, limits.k, limited, how).persist(), limited)
         how = replace(how, thresholds=found)
-    ranked = ranked_lists(candidates, limits.k, limits.audience_size, how)
-    ranked = ranked.drop("rule", "room", "pin", "draw_key").persist()
+    ranked = _ranked(candidates, limits, replace(how, floors=audience_floors(serving, sides)))
     unpacked = {name: F.col(_CARRIED)[place] for place, name in enumerate(numbers)}
     return MadeLists(ranked.withColumns(unpacked).drop(_CARRIED), limited)
+
+
+def _ranked(candidates: DataFrame, limits: RecommendConfig, how: ListRules) -> DataFrame:
+    """The persisted lists and audiences; again without floors where one was too high."""
+    ranked = ranked_lists(candidates, limits.k, limits.audience_size, how)
+    ranked = ranked.drop("rule", "room", "pin", "draw_key").persist()
+    if not how.floors:
+        return ranked
+    short = short_audiences(ranked, how.floors, limits.audience_size)
+    if not short:
+        return ranked
+    log.warning(
+        "audiences are made again, without a sample: its floors left out users of %s", short
+    )
+    ranked.unpersist()
+    return _ranked(candidates, limits, replace(how, floors={}))
 
 
 def list_rules(serving: Serving, sides: Sides) -> ListRules:

@@ -118,7 +118,7 @@ def mapper(rules: Spread[ListRules], k: int, audience_size: int) -> Callable[[Ba
 
     def compute(batches: Batches) -> Batches:
         mine = rules.value()
-        audience = Audience(audience_size)
+        audience = Audience(audience_size, mine.floors)
         schema = None
         for rows in whole_users(batches):
             schema = rows.schema

@@ -1,0 +1,115 @@
+"""Audiences are the same with floors from a sample as without, and with floors that are wrong."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from pyspark.sql import SparkSession
+
+from activityrec.config import Config, RetrievalConfig, RulesConfig
+from activityrec.serving import audience_floors
+from activityrec.serving.audience_floors import pays, sampled_floors
+from activityrec.serving.candidates import Serving, Sides, sides
+from activityrec.serving.list_rules import made_lists
+from activityrec.serving.lists import audiences
+from tests.serving.shop import ACTIVITIES, USERS, history_of, random_shop
+from tests.stand_ins import serving_of
+
+SIZE = 5
+RULES = {
+    "contact_limit": {"times": 4, "days": 3},
+    "blocks": [{"activity_id": "a00", "users": "age < 30"}],
+    "boosts": [{"activity_id": "a05", "factor": 3.0}],
+}
+
+
+@dataclass
+class Made:
+    """Audiences without floors, and what they are made from."""
+
+    serving: Serving
+    both: Sides
+    audiences: dict[str, list[tuple[str, float]]]
+    candidates: int
+
+
+@pytest.fixture(scope="module", autouse=True)
+def several_tasks(spark: SparkSession) -> Iterator[None]:
+    """Few users would be one task, which hands on no more than audiences have."""
+    wanted = {
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+    }
+    before = {key: str(spark.conf.get(key)) for key in wanted}
+    for key, value in wanted.items():
+        spark.conf.set(key, value)
+    yield
+    for key, value in before.items():
+        spark.conf.set(key, value)
+
+
+@pytest.fixture(scope="module")
+def plain(spark: SparkSession, planted_config: Config) -> Made:
+    shop = random_shop(3)
+    changes = {
+        "recommend": planted_config.recommend.model_copy(update={"audience_size": SIZE}),
+        "retrieval": RetrievalConfig(),
+        "rules": RulesConfig.model_validate(RULES),
+    }
+    config = planted_config.model_copy(update=changes)
+    serving = serving_of(history_of(spark, shop), config, shop.vectors, shop.sides)
+    both = sides(serving)
+    found, handed_on = made(serving, both)
+    assert len(found) == ACTIVITIES
+    return Made(serving, both, found, handed_on)
+
+
+def made(serving: Serving, both: Sides) -> tuple[dict[str, list[tuple[str, float]]], int]:
+    """The audiences, best first, and how many rows tasks handed on for them."""
+    ranked = made_lists(serving, both, "r1", {}).ranked
+    found: dict[str, list[tuple[str, float]]] = {}
+    for row in audiences(ranked, SIZE).orderBy("activity_id", "rank").collect():
+        found.setdefault(row["activity_id"], []).append((row["user_id"], row["score"]))
+    return found, ranked.where("listed = 'activity'").count()
+
+
+def everybody_is_sampled(monkeypatch: pytest.MonkeyPatch, floor: int) -> None:
+    for name, value in {"SAMPLED": SIZE, "FLOOR": floor, "LARGEST_SHARE": 1.0,
+                        "LEAST_AUDIENCES": 1}.items():  # fmt: skip
+        monkeypatch.setattr(audience_floors, name, value)
+
+
+def test_a_floor_is_the_score_of_that_place_among_who_may_be_sent_the_activity(plain: Made) -> None:
+    floors = sampled_floors(plain.serving, plain.both, 1.0, SIZE)
+    assert floors == {name: rows[-1][1] for name, rows in plain.audiences.items()}
+    # Fewer users than that: no floor.
+    assert sampled_floors(plain.serving, plain.both, 1.0, USERS + 1) == {}
+
+
+def test_audiences_are_the_same_and_what_is_below_a_floor_stays_in_its_task(
+    plain: Made, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    everybody_is_sampled(monkeypatch, SIZE)
+    with caplog.at_level(logging.WARNING, "activityrec"):
+        found, handed_on = made(plain.serving, plain.both)
+    assert found == plain.audiences
+    assert handed_on == ACTIVITIES * SIZE < plain.candidates
+    assert not caplog.records
+
+
+def test_where_a_floor_is_too_high_audiences_are_made_without(
+    plain: Made, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    everybody_is_sampled(monkeypatch, SIZE - 1)
+    with caplog.at_level(logging.WARNING, "activityrec"):
+        found, handed_on = made(plain.serving, plain.both)
+    assert found == plain.audiences
+    assert handed_on == plain.candidates
+    assert "made again" in caplog.text
+
+
+def test_a_sample_is_taken_of_many_users_and_for_large_audiences_alone() -> None:
+    assert pays(10_000, 200_000)
+    assert not pays(10_000, 199_999)
+    assert not pays(1_000, 10**9)
