@@ -221,19 +221,21 @@ def test_shuffles_grow_with_users_and_not_with_activities() -> None:
         assert size <= 2 * ours[key]
 
 
-def test_of_many_users_those_above_a_floor_alone_are_handed_on() -> None:
-    of = config()
-    of = of.model_copy(
-        update={"recommend": of.recommend.model_copy(update={"audience_size": 9_000})}
-    )
+def test_of_many_candidates_those_above_a_floor_alone_are_handed_on() -> None:
+    of, size = config(), 9_000
+    limits = of.recommend.model_copy(update={"audience_size": size})
+    of = of.model_copy(update={"recommend": limits})
     audiences = ("recommend", "audiences of all tasks, each with 64 MB of users")
-    few, some, many = (
-        sizes(plan(of, replace(COUNTS, users=users)), "shuffle")[audiences]
-        for users in (100_000, 10**7, 10**8)
-    )
-    # A tenth of the users has so many candidates in all.
-    assert few == 100_000 * 20 * (some // (9_000 * 1.6 * 500))
-    assert some == many
+
+    def bytes_with(candidates: int) -> int:
+        counts = replace(COUNTS, users=candidates // limits.candidates)
+        return sizes(plan(of, counts), "shuffle")[audiences]
+
+    places = size * COUNTS.activities
+    # All of them where there are few; of many 1.6 for each place.
+    row = bytes_with(10 * places) / (1.6 * places)
+    assert bytes_with(100 * places) == row * 1.6 * places
+    assert bytes_with(4 * places) == row * 4 * places
 
 
 def test_what_a_core_needs_does_not_grow_with_events() -> None:

@@ -190,7 +190,7 @@ def _audiences(config: Config, counts: Counts, user: int, parts: int) -> Iterato
     then those of all tasks meet."""
     size, each = config.recommend.audience_size, min(config.recommend.candidates, counts.activities)
     made = counts.users * each
-    if pays(size, counts.users):
+    if pays(size, counts.activities, made):
         made = min(made, size * FLOOR // SAMPLED * counts.activities)
     held, arithmetic = audience_bytes(
         min(ceil(made / parts), max(ROWS_AT_LEAST, 2 * size * counts.activities)), user

@@ -28,9 +28,12 @@ def _explained(rows: DataFrame, model, config: Config) -> dict[str, dict[str, fl
     # Lists have a probability of their own, which is not to be mixed up.
     scored = probabilities(model, rows, numeric_inputs(model))
     scored = scored.withColumns(reason_columns(model, config) | {"probability": F.lit(0.5)})
-    listed = scored.select("user_id", "probability", *reason_columns(model, config))
+    # What is added to a list later may have the name of a column that was encoded.
+    listed = scored.select(
+        "user_id", "probability", F.lit(0).alias("kind"), *reason_columns(model, config)
+    )
     found = with_reasons(listed, model, config)
-    assert found.columns == ["user_id", "probability", "reasons"]
+    assert found.columns == ["user_id", "probability", "kind", "reasons"]
     by_user = {row["user_id"]: row["reasons"] for row in found.collect()}
     for listed_reasons in by_user.values():
         sizes = [abs(reason["contribution"]) for reason in listed_reasons]

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from activityrec.config import Config, RetrievalConfig, RulesConfig
+from activityrec.sampling import in_sample
 from activityrec.serving import audience_floors
 from activityrec.serving.audience_floors import pays, sampled_floors
-from activityrec.serving.candidates import Serving, Sides, sides
+from activityrec.serving.candidates import Serving, Sides, scored_candidates, sides
 from activityrec.serving.list_rules import made_lists
 from activityrec.serving.lists import audiences
+from activityrec.serving.rules import with_favours
 from tests.serving.shop import ACTIVITIES, USERS, history_of, random_shop
 from tests.stand_ins import serving_of
 
@@ -20,18 +22,22 @@ SIZE = 5
 RULES = {
     "contact_limit": {"times": 4, "days": 3},
     "blocks": [{"activity_id": "a00", "users": "age < 30"}],
+    "pins": [{"activity_id": "a03", "users": "attributes['vip'] = 'yes'"}],
     "boosts": [{"activity_id": "a05", "factor": 3.0}],
+    "inventory": "cast(attributes['places'] as int)",
+    "explain": True,
 }
 
 
 @dataclass
 class Made:
-    """Audiences without floors, and what they are made from."""
+    """Audiences without floors, what they are made from, and all who may be sent an activity."""
 
     serving: Serving
     both: Sides
     audiences: dict[str, list[tuple[str, float]]]
-    candidates: int
+    handed_on: int
+    sent: DataFrame
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,7 +68,8 @@ def plain(spark: SparkSession, planted_config: Config) -> Made:
     both = sides(serving)
     found, handed_on = made(serving, both)
     assert len(found) == ACTIVITIES
-    return Made(serving, both, found, handed_on)
+    scored = with_favours(scored_candidates(serving, both), config.rules)
+    return Made(serving, both, found, handed_on, scored.where("coalesce(room, 1) > 0"))
 
 
 def made(serving: Serving, both: Sides) -> tuple[dict[str, list[tuple[str, float]]], int]:
@@ -76,7 +83,7 @@ def made(serving: Serving, both: Sides) -> tuple[dict[str, list[tuple[str, float
 
 def everybody_is_sampled(monkeypatch: pytest.MonkeyPatch, floor: int) -> None:
     for name, value in {"SAMPLED": SIZE, "FLOOR": floor, "LARGEST_SHARE": 1.0,
-                        "LEAST_AUDIENCES": 1}.items():  # fmt: skip
+                        "LEAST_CANDIDATES": 1}.items():  # fmt: skip
         monkeypatch.setattr(audience_floors, name, value)
 
 
@@ -94,7 +101,7 @@ def test_audiences_are_the_same_and_what_is_below_a_floor_stays_in_its_task(
     with caplog.at_level(logging.WARNING, "activityrec"):
         found, handed_on = made(plain.serving, plain.both)
     assert found == plain.audiences
-    assert handed_on == ACTIVITIES * SIZE < plain.candidates
+    assert handed_on == ACTIVITIES * SIZE < plain.handed_on
     assert not caplog.records
 
 
@@ -105,11 +112,25 @@ def test_where_a_floor_is_too_high_audiences_are_made_without(
     with caplog.at_level(logging.WARNING, "activityrec"):
         found, handed_on = made(plain.serving, plain.both)
     assert found == plain.audiences
-    assert handed_on == plain.candidates
+    assert handed_on == plain.handed_on
     assert "made again" in caplog.text
 
 
-def test_a_sample_is_taken_of_many_users_and_for_large_audiences_alone() -> None:
-    assert pays(10_000, 200_000)
-    assert not pays(10_000, 199_999)
-    assert not pays(1_000, 10**9)
+def test_of_a_sample_the_best_of_its_users_alone_count(plain: Made) -> None:
+    share, place = 0.4, 3
+    drawn = in_sample(share, f"audiences {plain.serving.as_of}")
+    users = {row["user_id"] for row in plain.serving.users.where(drawn).collect()}
+    assert place < len(users) < USERS
+    scores: dict[str, list[float]] = {}
+    for row in plain.sent.collect():
+        if row["user_id"] in users:
+            scores.setdefault(row["activity_id"], []).append(row["score"])
+    by_hand = {name: sorted(some)[-place] for name, some in scores.items() if len(some) >= place}
+    assert by_hand
+    assert sampled_floors(plain.serving, plain.both, share, place) == pytest.approx(by_hand)
+
+
+def test_a_sample_is_taken_of_many_candidates_and_for_large_audiences_alone() -> None:
+    assert pays(10_000, 500, 25_000_000)
+    assert not pays(10_000, 500, 24_999_999)
+    assert not pays(1_000, 500, 10**12)

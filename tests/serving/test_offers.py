@@ -3,6 +3,7 @@
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -12,7 +13,7 @@ from activityrec.config import FeaturesConfig
 from activityrec.features.eligible import eligible_items
 from activityrec.features.pairs import histories
 from activityrec.serving.offer_scores import ActivityProducts, Catalogue, offer_scores
-from activityrec.serving.offers import average_spend, catalogue, with_best_offers
+from activityrec.serving.offers import _by_user, average_spend, catalogue, with_best_offers
 from tests.stand_ins import unmarked
 
 DAY = date(2024, 5, 1)
@@ -70,6 +71,19 @@ def best(spark: SparkSession) -> dict[tuple[str, str], tuple[list[str], list[str
     rows = with_best_offers(lists, past, users, made, "buy", n_offers=2, n_products=3).collect()
     assert all(row["score"] == 0.5 for row in rows)
     return {(row["user_id"], row["activity_id"]): (row["offers"], row["products"]) for row in rows}
+
+
+def test_a_user_whose_rows_come_in_two_batches_is_one_row() -> None:
+    rows = pa.table({"user_id": ["u", "u", "v", "v", "v", "w"], "activity_id": list("abcdef")})
+    empty = rows.slice(0, 0).to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]
+    batches = [*rows.to_batches(max_chunksize=4), *empty]
+    found = [row for made in _by_user(iter(batches)) for row in made.to_pylist()]
+    assert {row["user_id"]: [x["activity_id"] for x in row["rows"]] for row in found} == {
+        "u": ["a", "b"],
+        "v": ["c", "d", "e"],
+        "w": ["f"],
+    }
+    assert len(found) == 3
 
 
 def test_what_was_bought_most_comes_first_then_what_is_like_it(best: dict) -> None:

@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
 
 from activityrec.config import Config, RetrievalConfig, RulesConfig
 from activityrec.errors import ConfigError
@@ -27,6 +28,16 @@ RULES = {
     "inventory": "cast(attributes['places'] as int)",
 }
 CHANCE = {"diversity": 0.2, "explore": {"share": 0.5, "temperature": 0.3}}
+
+
+def columns() -> dict[str, Column]:
+    number = F.substring("activity_id", 2, 2)
+    return {
+        "word": F.concat("user_id", "activity_id"),
+        "tens": 10 * number.cast("double"),
+        "whole": number.cast("bigint"),
+        "high": F.when(number > "05", 0.5 + number.cast("double")),
+    }
 
 
 def broken(shop: Shop, user: str, activity: str) -> set[str]:
@@ -72,7 +83,7 @@ def made(request: pytest.FixtureRequest, spark: SparkSession, planted_config: Co
     )
     serving = serving_of(history_of(spark, shop), config, shop.vectors, shop.sides)
     both = sides(serving)
-    result = made_lists(serving, both, "r1", {})
+    result = made_lists(serving, both, "r1", columns())
     rows = result.ranked.collect()
     told = exclusions(result, both, config).collect()
     sent = audiences(result.ranked, 20, places_column(result.places)).collect()
@@ -84,6 +95,17 @@ def made(request: pytest.FixtureRequest, spark: SparkSession, planted_config: Co
         if row["listed"] == "user":
             lists[row["user_id"]].append(row)
     return shop, lists, told, sent, scores
+
+
+def test_rows_have_the_columns_that_were_asked_for(made) -> None:
+    lists = made[1]
+    assert len(lists) > 1
+    for user, rows in lists.items():
+        for row in rows:
+            number = int(row["activity_id"][1:])
+            assert row["word"] == user + row["activity_id"]
+            assert (row["tens"], row["whole"]) == (10.0 * number, number)
+            assert row["high"] == (number + 0.5 if number > 5 else None)
 
 
 def test_no_published_row_breaks_a_rule(made) -> None:

@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from activityrec.config import Config
 from activityrec.ranking.groups import input_groups
 from activityrec.ranking.importance import slot_names
-from activityrec.ranking.inputs import numeric_inputs, one_hot_columns
+from activityrec.ranking.inputs import INPUT, numeric_inputs, one_hot_columns
 from activityrec.ranking.linear import linear_terms, total
 from activityrec.ranking.methods import FEATURES
 from activityrec.ranking.pipeline import of_response
@@ -34,8 +34,9 @@ BOUND = 1e-9
 
 def reason_columns(model: PipelineModel, config: Config) -> dict[str, Column]:
     """The columns that a row needs for its reasons, from those of a scored candidate: the input
-    columns of its pipeline, and those that are encoded one-hot."""
-    return {name: F.col(name) for name in [*numeric_inputs(model), *one_hot_columns(config)]}
+    columns of its pipeline, and those that are encoded one-hot, by names that no other has."""
+    labels = {_label(name): F.col(name) for name in one_hot_columns(config)}
+    return {name: F.col(name) for name in numeric_inputs(model)} | labels
 
 
 def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -> DataFrame:
@@ -52,7 +53,8 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
     carried = reason_columns(model, config)
     # Apart, lest a column have the name of one that the pipeline makes, as probability has.
     kept = F.struct(*[name for name in rows.columns if name not in carried]).alias("_row")
-    rows = rows.select(kept, *carried)
+    labels = [F.col(_label(name)).alias(name) for name in one_hot_columns(config)]
+    rows = rows.select(kept, *numeric_inputs(model), *labels)
     of_input = input_groups(config)
     found = linear_terms(model)
     if found is None:
@@ -61,6 +63,10 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
     for term in found:
         added[of_input[term.name]].append(term.added - F.lit(term.mean))
     return rows.select("_row.*", _sorted({g: total(some) for g, some in added.items()}))
+
+
+def _label(one_hot: str) -> str:
+    return f"{INPUT}{one_hot}_label"
 
 
 def _with_occlusion(rows: DataFrame, model: PipelineModel, config: Config) -> DataFrame:

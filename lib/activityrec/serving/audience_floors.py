@@ -23,30 +23,32 @@ FLOOR = 160
 of a full audience: by a Poisson distribution of mean ``SAMPLED`` once in 49 million audiences."""
 LARGEST_SHARE = 0.02
 """Of users in the sample: a larger one costs more than it saves."""
-LEAST_AUDIENCES = 20
-"""Users of so many audiences there are at least: of fewer, most candidates may enter one."""
+LEAST_CANDIDATES = 5
+"""For each place of all audiences: of fewer, many may enter one."""
 
 
 def audience_floors(serving: Serving, sides: Sides) -> dict[str, float]:
     """activity_id to floor; without those that few users are candidates of, and empty where a
     sample does not pay."""
-    size = serving.config.recommend.audience_size
-    if not pays(size, serving.users.count()):
+    limits, activities = serving.config.recommend, len(sides.live.side.activity_ids)
+    most = serving.users.count() * min(limits.candidates, activities)
+    if not pays(limits.audience_size, activities, most):
         return {}
-    return sampled_floors(serving, sides, SAMPLED / size, FLOOR)
+    return sampled_floors(serving, sides, SAMPLED / limits.audience_size, FLOOR)
 
 
-def pays(size: int, users: int) -> bool:
-    """Whether a sample saves more than it costs."""
-    return LARGEST_SHARE * size >= SAMPLED and users >= LEAST_AUDIENCES * size
+def pays(size: int, activities: int, candidates: int) -> bool:
+    """Whether a sample saves more than it costs, where users have so many candidates together."""
+    large = LARGEST_SHARE * size >= SAMPLED
+    return large and candidates >= LEAST_CANDIDATES * size * activities
 
 
 def sampled_floors(serving: Serving, sides: Sides, share: float, place: int) -> dict[str, float]:
     """activity_id to the score that has this place among the users of a sample; without the
     activities that fewer users of it may be sent."""
-    some = serving.only(
-        serving.users.where(in_sample(share, "audiences")).select("user_id"), every_activity=False
-    )
+    # Drawn anew every day: bad luck does not come again.
+    drawn = in_sample(share, f"audiences {serving.as_of}")
+    some = serving.only(serving.users.where(drawn).select("user_id"), every_activity=False)
     scored = scored_candidates(some, sides.for_users(some))
     scored = with_favours(scored, serving.config.rules)
     room = ["room"] if "room" in scored.columns else []

@@ -52,9 +52,9 @@ def ranked_lists(
         ``listed``. ``listed`` is ``user`` for the rows of lists, which have a ``propensity``: the
         probability with which the slot chose the activity given the slots above it. It is
         ``activity`` for rows of an audience, which have ids and scores alone, ranked within the
-        partition, best first by score, then by id. With ``rules.explain`` it is ``excluded`` for
-        what would have entered a list but for the rule ``excluded_by``; ``rank`` is the place that
-        it would have had.
+        partition, best first by score, then by id; with ``rules.floors`` without those below. With
+        ``rules.explain`` it is ``excluded`` for what would have entered a list but for the rule
+        ``excluded_by``; ``rank`` is the place that it would have had.
     """
     made = mapper(spread(candidates.sparkSession, rules), k, audience_size)
     added = "rank INT, propensity DOUBLE, excluded_by STRING, listed STRING"
