@@ -134,3 +134,13 @@ def test_a_sample_is_taken_of_many_candidates_and_for_large_audiences_alone() ->
     assert pays(10_000, 500, 25_000_000)
     assert not pays(10_000, 500, 24_999_999)
     assert not pays(1_000, 500, 10**12)
+
+
+def test_of_a_sample_no_table_is_read_in_whole(plain: Made) -> None:
+    some = plain.serving.where(in_sample(0.01, "x"))
+    rows = scored_candidates(some, plain.both.for_users(some)).select("user_id", "score")
+    lines = rows._jdf.queryExecution().optimizedPlan().toString().splitlines()
+    scans = [n for n, line in enumerate(lines) if "LogicalRDD" in line and "user_id#" in line]
+    assert len(scans) >= 4
+    for n in scans:
+        assert any("pmod(" in line for line in lines[n - 2 : n]), lines[n - 2 : n + 1]

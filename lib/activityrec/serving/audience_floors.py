@@ -47,8 +47,7 @@ def sampled_floors(serving: Serving, sides: Sides, share: float, place: int) -> 
     """activity_id to the score that has this place among the users of a sample; without the
     activities that fewer users of it may be sent."""
     # Drawn anew every day: bad luck does not come again.
-    drawn = in_sample(share, f"audiences {serving.as_of}")
-    some = serving.only(serving.users.where(drawn).select("user_id"), every_activity=False)
+    some = serving.where(in_sample(share, f"audiences {serving.as_of}"))
     scored = scored_candidates(some, sides.for_users(some))
     scored = with_favours(scored, serving.config.rules)
     room = ["room"] if "room" in scored.columns else []

@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 from pyspark.ml import PipelineModel
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec import tables
@@ -76,16 +76,20 @@ class Serving:
     def only(self, users: DataFrame, every_activity: bool = True) -> "Serving":
         """For these (user_id) alone, with every live activity as a candidate, or with as many as
         the configuration says."""
-        mine = self.users.join(users, on="user_id", how="left_semi")
-        population = mine.select("snapshot_date", "user_id")
         limit = 2**31 if every_activity else self.config.recommend.candidates
         recommend = self.config.recommend.model_copy(update={"candidates": limit})
-        return replace(
-            self,
-            config=self.config.model_copy(update={"recommend": recommend}),
-            users=mine,
-            snapshots=replace(self.snapshots, population=population),
-        )
+        mine = self._with(self.users.join(users, on="user_id", how="left_semi"))
+        return replace(mine, config=self.config.model_copy(update={"recommend": recommend}))
+
+    def where(self, condition: Column) -> "Serving":
+        """For the users of whose ``user_id`` the condition is true: Spark reads no others of any
+        table, which it would with a list of users."""
+        return self._with(self.users.where(condition))
+
+    def _with(self, users: DataFrame) -> "Serving":
+        population = users.select("snapshot_date", "user_id")
+        snapshots = replace(self.snapshots, population=population)
+        return replace(self, users=users, snapshots=snapshots)
 
 
 @dataclass(frozen=True)
