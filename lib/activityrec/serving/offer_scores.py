@@ -83,15 +83,15 @@ def measured_on(
     dict
         Measure to (users, rows).
     """
+    products, product = np.unique(numbers, return_inverse=True)
+    rows = Ragged.from_pairs(product, np.arange(len(numbers)), len(products))
     entries = owned.entries(users)
     user = np.repeat(np.arange(len(users)), owned.lengths()[users])
-    # The activity's rows of each product that a user has: sorted by product, a run each.
-    by_product = np.argsort(numbers, kind="stable")
-    ordered, sought = numbers[by_product], owned.items[entries]
-    first = np.searchsorted(ordered, sought, side="left")
-    runs = np.searchsorted(ordered, sought, side="right") - first
-    within = np.arange(runs.sum()) - np.repeat(np.cumsum(runs) - runs, runs)
-    cells = np.repeat(user, runs), by_product[np.repeat(first, runs) + within]
+    place = np.searchsorted(products, owned.items[entries])
+    met = np.append(products, -1)[place] == owned.items[entries]
+    user, entries, place = user[met], entries[met], place[met]
+    runs = rows.lengths()[place]
+    cells = np.repeat(user, runs), rows.items[rows.entries(place)]
     found = {name: np.zeros((len(users), len(numbers))) for name in measures}
     for name, values in measures.items():
         found[name][cells] = np.repeat(values[entries], runs)
