@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.evaluation.arrow import Batches, Floats, Numbers, arrays_of, padded
+from activityrec.arrow import Batches, Floats, Numbers, arrays_of, padded
 from activityrec.evaluation.draws import Bootstrap, Ratio, ratio_draws
 from activityrec.evaluation.listed import ListedActivities
 from activityrec.retrieval.spread import Spread, spread

@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.evaluation.arrow import (
+from activityrec.arrow import (
     Batches,
     Floats,
     arrays_of,

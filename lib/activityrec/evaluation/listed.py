@@ -8,7 +8,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.evaluation.arrow import Floats
+from activityrec.arrow import Floats
 from activityrec.features.attributes import UNKNOWN
 
 TERMS_AT_ONCE = 4_096

@@ -8,7 +8,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.features.affinity import Floats, Ints, Ragged
+from activityrec.arrow import groups_of
+from activityrec.features.affinity import Floats
 from activityrec.features.eligible import EligibleItems
 from activityrec.features.pairs import CELLS_PER_BLOCK, ragged
 from activityrec.serving.lists import whole_users
@@ -170,10 +171,11 @@ def _mapper(
             products: list[list[str]] = [[] for _ in user_of]
             owned, measures = ragged(batch.column("by_product"))
             bought = {name: measures[name] for name in (count, amount) if name in measures}
-            for name, places in _by_activity(rows.flatten().field("activity_id")):
-                if name not in catalogue.activities:
+            listed = pa.RecordBatch.from_struct_array(rows.flatten())
+            for (name,), places in groups_of(listed, ["activity_id"]):
+                part = catalogue.activities.get(str(name))
+                if part is None:
                     continue
-                part = catalogue.activities[name]
                 step = max(1, CELLS_PER_BLOCK // len(part.product_no))
                 for start in range(0, len(places), step):
                     chosen = places[start : start + step]
@@ -192,15 +194,6 @@ def _mapper(
             )
 
     return compute
-
-
-def _by_activity(names: pa.StringArray) -> Iterator[tuple[str, Ints]]:
-    """Each activity of a batch, and the places of its rows."""
-    coded = names.dictionary_encode()
-    number = coded.indices.to_numpy().astype(np.int64)
-    rows = Ragged.from_pairs(number, np.arange(len(number)), len(coded.dictionary))
-    for place, name in enumerate(coded.dictionary.to_pylist()):
-        yield name, rows.items[rows.offsets[place] : rows.offsets[place + 1]]
 
 
 def _names(scores: Floats, part: ActivityProducts, catalogue: Catalogue, n: int) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""Groups and arrays of numbers in Arrow: what the metrics of a group are computed and given by."""
+"""Groups of rows, and arrays of numbers, in Arrow: what tasks in Python read and give back."""
 
 from collections.abc import Iterator, Sequence
 
@@ -41,7 +41,7 @@ def groups_of(
         code = code * len(encoded.dictionary) + encoded.indices.to_numpy(zero_copy_only=False)
     order = np.argsort(code, kind="stable")
     starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    for mine in np.split(order, starts[1:]):
+    for mine in np.split(order, starts)[1:]:
         yield tuple(batch.column(name)[int(mine[0])].as_py() for name in keys), mine
 
 
