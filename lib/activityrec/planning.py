@@ -10,7 +10,6 @@ from math import ceil
 
 from activityrec import tables
 from activityrec.config import Config
-from activityrec.features.pairs import category_measures, product_measures
 from activityrec.planning_sizes import (
     DOUBLE,
     FLOAT,
@@ -168,16 +167,16 @@ def _recommend(config: Config, counts: Counts) -> Iterator[Need]:
     row = row_bytes([c.type for c in tables.activity_features(config).columns], counts.id_bytes)
     yield Need("recommend", "each machine", "broadcast: activity_features",
                counts.activities * row, f"{counts.activities:,} x {row}")  # fmt: skip
-    measures = product_measures(config.features)
-    row = row_bytes(["DATE", *["DOUBLE"] * len(measures), "STRING"], counts.id_bytes) + 8 + user
-    yield Need("recommend", "shuffle", "histories by user and product (at least one row a pair)",
-               counts.interests * row, f"{counts.interests:,} pairs x {row}")  # fmt: skip
-    one = _user_side(config, counts)
-    yield Need("recommend", "shuffle", "users with histories, vectors and features",
+    row = row_bytes(["DATE", "STRING", "STRING", "BIGINT", "DOUBLE"], counts.id_bytes) + 8 + user
+    days = counts.events * row
+    yield Need("recommend", "shuffle", "histories: user_daily by user (at most one row an event)",
+               days, f"{counts.events:,} x {row}")  # fmt: skip
+    one = _features_row(config, counts) + sum(vector_bytes(name, config, counts) for name in names)
+    yield Need("recommend", "shuffle", "users with features and vectors",
                counts.users * one, f"{counts.users:,} x {one:,}")  # fmt: skip
     size, arithmetic = kernel_bytes(config, counts.activities)
     yield Need("recommend", "each core", "the kernel's block, in Python", size, arithmetic)
-    parts = ceil(counts.users * one / ADVISORY_PARTITION)
+    parts = ceil((days + counts.users * one) / ADVISORY_PARTITION)
     yield from _audiences(config, counts, user, parts)
     row = row_bytes([column.type for column in tables.RECOMMENDATIONS.columns], counts.id_bytes)
     k = config.recommend.k
@@ -201,15 +200,6 @@ def _audiences(config: Config, counts: Counts, user: int, parts: int) -> Iterato
     rows = min(made, parts * size * counts.activities)
     yield Need("recommend", "shuffle", "audiences of all tasks, each with 64 MB of users",
                rows * row, f"{rows:,} x {row}")  # fmt: skip
-
-
-def _user_side(config: Config, counts: Counts) -> int:
-    """Bytes of one user on the way to the kernel: features, vectors, and what they did before."""
-    features, items = config.features, counts.items_per_user
-    vectors = sum(vector_bytes(name, config, counts) for name in config.retrieval.weights)
-    by_product = items * (8 + 8 + 8 * len(product_measures(features)))
-    by_category = items * (8 + 8 + 8 * len(category_measures(features)))
-    return _features_row(config, counts) + vectors + by_product + by_category
 
 
 def _features_row(config: Config, counts: Counts) -> int:

@@ -1,5 +1,6 @@
 """Who may be recommended what, and in which order without a ranker."""
 
+import re
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -126,6 +127,36 @@ def test_no_pair_of_user_and_activity_is_shuffled(serving: Serving) -> None:
     assert "BroadcastHashJoin" in after
     assert "Exchange" not in after.replace("BroadcastExchange", "")
     assert "CartesianProduct" not in plan
+
+
+def test_what_users_did_is_shuffled_once_on_its_way_to_the_kernel(
+    spark: SparkSession, serving: Serving
+) -> None:
+    threshold = "spark.sql.autoBroadcastJoinThreshold"
+    before = str(spark.conf.get(threshold))
+    # As with more users than can be broadcast.
+    spark.conf.set(threshold, "-1")
+    try:
+        found = scored_candidates(serving, sides(serving))
+        plan = str(found._jdf.queryExecution().executedPlan()).splitlines()
+    finally:
+        spark.conf.set(threshold, before)
+    days = re.compile(r"InMemoryTableScan \[.*event_date#\d+.*amount#")
+    ways = [above(plan, n) for n, line in enumerate(plan) if days.search(line)]
+    # Others are inside of what was made before.
+    (way,) = [way for way in ways if not any("InMemoryRelation" in line for line in way)]
+    assert sum("Exchange hash" in line for line in way) == 1
+
+
+def above(plan: list[str], number: int) -> list[str]:
+    """The lines of a plan that a line hands its rows to, one after the other."""
+    depth = [re.match(r"[ :+\-]*", line).end() for line in plan]  # type: ignore[union-attr]
+    found = []
+    for place in range(number, -1, -1):
+        if depth[place] < depth[number]:
+            number = place
+            found.append(plan[place])
+    return found
 
 
 def test_the_evaluation_sees_all_candidates_of_the_users_asked_for(

@@ -55,18 +55,19 @@ def histories(
         return population.selectExpr(
             *KEY, nothing, empty.format("product"), empty.format("category")
         )
+    of_types = daily.where(F.col("event_type").isin(kinds) & F.col("product_id").isNotNull())
+    mine = of_types.join(population.select("user_id").distinct(), on="user_id", how="left_semi")
+    # What a user did comes into one partition, and stays there until it is one row a snapshot.
+    before = (F.col("_user") == F.col("user_id")) & (F.col("event_date") < F.col("snapshot_date"))
     past = (
-        population.join(
-            daily.where(F.col("event_type").isin(kinds) & F.col("product_id").isNotNull()),
-            on="user_id",
-            how="inner",
-        )
-        .where(F.col("event_date") < F.col("snapshot_date"))
+        population.select(*KEY)
+        .hint("shuffle_hash")
+        .join(mine.withColumnRenamed("user_id", "_user"), on=before, how="left")
         .withColumn("_ago", days_before("snapshot_date", "event_date"))
         .groupBy(*KEY, "product_id")
         .agg(*_product_measures(features))
         .join(F.broadcast(items.products), on="product_id", how="left")
-        .join(items.categories, on="product_id", how="left")
+        .join(F.broadcast(items.categories), on="product_id", how="left")
     )
     product = F.struct("product_no", *product_measures(features))
     by_category = past.groupBy(*KEY, "category_no").agg(
@@ -74,19 +75,14 @@ def histories(
         F.collect_list(F.when(F.col("product_no").isNotNull(), product)).alias("_products"),
     )
     category = F.struct("category_no", *category_measures(features))
+    totals = [F.sum(f"{kind}_amount").alias(kind) for kind in kinds]
     folded = by_category.groupBy(*KEY).agg(
-        *[F.sum(f"{kind}_amount").alias(f"{kind}_total") for kind in kinds],
+        F.struct(*totals, F.lit(0).alias("_")).alias("totals"),
         F.flatten(F.collect_list("_products")).alias("by_product"),
         F.collect_list(F.when(F.col("category_no").isNotNull(), category)).alias("by_category"),
     )
-    totals = [F.coalesce(f"{kind}_total", F.lit(0.0)).alias(kind) for kind in kinds]
-    return population.join(folded, on=KEY, how="left").select(
-        *KEY,
-        F.struct(*totals, F.lit(0).alias("_")).alias("totals"),
-        # Sorted, so that sums of floats come out the same whatever the partitioning.
-        F.coalesce(F.sort_array("by_product"), F.array()).alias("by_product"),
-        F.coalesce(F.sort_array("by_category"), F.array()).alias("by_category"),
-    )
+    # Sorted, so that sums of floats come out the same whatever the partitioning.
+    return folded.withColumns({name: F.sort_array(name) for name in _SCOPES.values()})
 
 
 def category_measures(features: FeaturesConfig) -> list[str]:

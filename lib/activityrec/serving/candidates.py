@@ -219,9 +219,10 @@ def _users(serving: Serving, sides: Sides) -> DataFrame:
     )
     # Few bytes and much work: scanned as they lie, or joined with what is broadcast, all users may
     # be one task.
-    users = serving.users.repartition("snapshot_date", "user_id")
+    users = serving.users.repartition("user_id")
     joined = (
-        users.join(sides.histories, on=["snapshot_date", "user_id"], how="inner")
+        # Of one snapshot: by its day too they would be shuffled once more.
+        users.join(sides.histories.drop("snapshot_date"), on="user_id", how="inner")
         .join(vectors, on="user_id", how="left")
         .join(profile, on="user_id", how="left")
     )
