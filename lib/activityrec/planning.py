@@ -164,13 +164,15 @@ def _recommend(config: Config, counts: Counts) -> Iterator[Need]:
     yield Need("recommend", "each machine", "broadcast: numbers of eligible products",
                counts.eligible_products * numbering,
                f"{counts.eligible_products:,} x {numbering}")  # fmt: skip
+    yield Need("recommend", "each machine", "broadcast: categories of products, at most",
+               counts.products * numbering, f"{counts.products:,} x {numbering}")  # fmt: skip
     row = row_bytes([c.type for c in tables.activity_features(config).columns], counts.id_bytes)
     yield Need("recommend", "each machine", "broadcast: activity_features",
                counts.activities * row, f"{counts.activities:,} x {row}")  # fmt: skip
     row = row_bytes(["DATE", "STRING", "STRING", "BIGINT", "DOUBLE"], counts.id_bytes) + 8 + user
     days = counts.events * row
-    yield Need("recommend", "shuffle", "histories: user_daily by user (at most one row an event)",
-               days, f"{counts.events:,} x {row}")  # fmt: skip
+    yield Need("recommend", "shuffle", "histories: user_daily by user (at most one row an event); "
+               "for offers once more", days, f"{counts.events:,} x {row}")  # fmt: skip
     one = _features_row(config, counts) + sum(vector_bytes(name, config, counts) for name in names)
     yield Need("recommend", "shuffle", "users with features and vectors",
                counts.users * one, f"{counts.users:,} x {one:,}")  # fmt: skip

@@ -132,15 +132,17 @@ def test_no_pair_of_user_and_activity_is_shuffled(serving: Serving) -> None:
 def test_what_users_did_is_shuffled_once_on_its_way_to_the_kernel(
     spark: SparkSession, serving: Serving
 ) -> None:
-    threshold = "spark.sql.autoBroadcastJoinThreshold"
-    before = str(spark.conf.get(threshold))
-    # As with more users than can be broadcast.
-    spark.conf.set(threshold, "-1")
+    # As with more users than can be broadcast, or are one partition.
+    wanted = {"spark.sql.autoBroadcastJoinThreshold": "-1", "spark.sql.shuffle.partitions": "3"}
+    before = {key: str(spark.conf.get(key)) for key in wanted}
+    for key, value in wanted.items():
+        spark.conf.set(key, value)
     try:
         found = scored_candidates(serving, sides(serving))
         plan = str(found._jdf.queryExecution().executedPlan()).splitlines()
     finally:
-        spark.conf.set(threshold, before)
+        for key, value in before.items():
+            spark.conf.set(key, value)
     days = re.compile(r"InMemoryTableScan \[.*event_date#\d+.*amount#")
     ways = [above(plan, n) for n, line in enumerate(plan) if days.search(line)]
     # Others are inside of what was made before.

@@ -44,9 +44,10 @@ def histories(
     Returns
     -------
     DataFrame
-        snapshot_date, user_id of ``population``; ``totals``: struct of the money of each
-        affinity type on everything; ``by_product``: array of (product_no, a measure each);
-        ``by_category``: array of (category_no, a measure each). Empty where nothing was done.
+        snapshot_date, user_id of ``population``, which has each pair once; ``totals``: struct of
+        the money of each affinity type on everything; ``by_product``: array of (product_no, a
+        measure each); ``by_category``: array of (category_no, a measure each). Empty
+        where nothing was done.
     """
     kinds = features.affinity_types
     if not kinds:

@@ -1,6 +1,6 @@
 """The best offers and products of an activity for each user that it is recommended to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from activityrec.arrow import groups_of
+from activityrec.arrow import Batches, groups_of
 from activityrec.features.affinity import Floats
 from activityrec.features.eligible import EligibleItems
 from activityrec.features.pairs import CELLS_PER_BLOCK, ragged
@@ -20,8 +20,6 @@ from activityrec.serving.offer_scores import (
     offer_scores,
     product_scores,
 )
-
-Batches = Iterator[pa.RecordBatch]
 
 
 def catalogue(
