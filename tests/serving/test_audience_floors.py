@@ -16,6 +16,7 @@ from activityrec.serving.list_rules import made_lists
 from activityrec.serving.lists import audiences
 from activityrec.serving.rules import with_favours
 from tests.serving.shop import ACTIVITIES, USERS, history_of, random_shop
+from tests.spark_settings import spark_settings
 from tests.stand_ins import serving_of
 
 SIZE = 5
@@ -47,12 +48,8 @@ def several_tasks(spark: SparkSession) -> Iterator[None]:
         "spark.sql.shuffle.partitions": "4",
         "spark.sql.adaptive.coalescePartitions.enabled": "false",
     }
-    before = {key: str(spark.conf.get(key)) for key in wanted}
-    for key, value in wanted.items():
-        spark.conf.set(key, value)
-    yield
-    for key, value in before.items():
-        spark.conf.set(key, value)
+    with spark_settings(spark, wanted):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from activityrec.config import Config, RetrievalConfig
 from activityrec.features.history import History
 from activityrec.serving.candidates import Serving, scored_candidates, sides
+from tests.spark_settings import spark_settings
 from tests.stand_ins import serving_of
 
 DAY = date(2024, 5, 10)
@@ -134,15 +135,9 @@ def test_what_users_did_is_shuffled_once_on_its_way_to_the_kernel(
 ) -> None:
     # As with more users than can be broadcast, or are one partition.
     wanted = {"spark.sql.autoBroadcastJoinThreshold": "-1", "spark.sql.shuffle.partitions": "3"}
-    before = {key: str(spark.conf.get(key)) for key in wanted}
-    for key, value in wanted.items():
-        spark.conf.set(key, value)
-    try:
+    with spark_settings(spark, wanted):
         found = scored_candidates(serving, sides(serving))
         plan = str(found._jdf.queryExecution().executedPlan()).splitlines()
-    finally:
-        for key, value in before.items():
-            spark.conf.set(key, value)
     days = re.compile(r"InMemoryTableScan \[.*event_date#\d+.*amount#")
     ways = [above(plan, n) for n, line in enumerate(plan) if days.search(line)]
     # Others are inside of what was made before.
