@@ -83,17 +83,24 @@ def _ranking(
 def _steps(
     score: Floats, label: Floats, weight: Floats, counts: Iterator[Floats]
 ) -> Iterator[tuple[Floats, Floats]]:
-    """(distinct scores, draws), lowest score first: the weight of answered and of other rows."""
-    order = np.argsort(score, kind="stable")
-    ordered = score[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)
-    answered, others = weight[order] * label[order], weight[order] * (1 - label[order])
+    """(steps, draws), lowest score first: the weight of answered and of other rows.
+
+    A step is one score, or several neighbouring ones without an answer, which add nothing to
+    either metric by themselves: answers are rare, and there are as many fewer steps.
+    """
+    number = np.unique(score, return_inverse=True)[1]
+    order = np.lexsort((label, number))
+    number, answered = number[order], label[order].astype(np.int64)
+    hit = np.bincount(number, answered) > 0
+    opens = np.diff(hit, prepend=True) | hit
+    step = (np.cumsum(opens) - 1)[number]
+    # In a step the answered rows are last.
+    starts = np.flatnonzero(np.diff(2 * step + answered, prepend=-1))
+    weights = weight[order, None]
     for times in counts:
-        drawn = times[order]
-        yield (
-            np.add.reduceat(drawn * answered[:, None], starts, axis=0),
-            np.add.reduceat(drawn * others[:, None], starts, axis=0),
-        )
+        sums = np.zeros((step[-1] + 1, 2, times.shape[1]))
+        sums[step[starts], answered[starts]] = np.add.reduceat(times[order] * weights, starts)
+        yield sums[:, 1], sums[:, 0]
 
 
 def ranged_ranking_draws(
