@@ -10,20 +10,23 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def resident(process: int) -> float:
-    """MB that are resident now. Pages that processes share count for each of them."""
-    size, children = {}, defaultdict(list)
+    """MB that are resident now. Pages that processes share count for each of them, but a child
+    that is as large as its parent was forked this moment, and is not yet what it will be."""
+    sizes, children = {}, defaultdict(list)
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         except OSError:
             continue
-        size[int(lines["Pid"])] = int(lines.get("VmRSS", "0").split()[0]) / 1024
-        children[int(lines["PPid"])].append(int(lines["Pid"]))
-    found, left = 0.0, [process]
+        number, virtual = int(lines["Pid"]), lines.get("VmSize")
+        sizes[number] = virtual, int(lines.get("VmRSS", "0").split()[0]) / 1024
+        children[int(lines["PPid"])].append(number)
+    found, left = 0.0, [(process, None)]
     while left:
-        one = left.pop()
-        found += size.get(one, 0)
-        left += children[one]
+        one, above = left.pop()
+        virtual, mine = sizes.get(one, (None, 0.0))
+        found += 0.0 if virtual == above else mine
+        left += [(child, virtual) for child in children[one]]
     return found
 
 

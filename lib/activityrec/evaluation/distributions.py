@@ -1,12 +1,15 @@
 """How the inputs of the ranker, and other values, are distributed before and after a day."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pyspark.sql import Column, DataFrame
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
+from activityrec.arrow import Batches, groups_of, matrix_of
 from activityrec.config import Config
 from activityrec.evaluation.stability import (
     ACCURACY,
@@ -38,38 +41,75 @@ def word_columns(config: Config) -> dict[Key, Column]:
     return {("input", name): F.col(name).cast("string") for name in one_hot_columns(config)}
 
 
-def long_values(sides: Mapping[str, DataFrame], columns: Mapping[Key, Column | str]) -> DataFrame:
-    """A row for each value: side, kind, name, score, label, weight, user_id. NULL is left out."""
+def array_values(sides: Mapping[str, DataFrame], columns: Mapping[Key, Column | str]) -> DataFrame:
+    """side, label, weight, and ``values`` (ARRAY<DOUBLE>), one of each column in their order; NULL
+    where a side lacks the column, and for what is no number."""
     frames = []
     for side, rows in sides.items():
-        entries = [
-            F.struct(F.lit(kind).alias("kind"), F.lit(name).alias("name"),
-                     (F.col(c) if isinstance(c, str) else c).cast("double").alias("score"))
-            for (kind, name), c in columns.items()
+        there = [
+            F.nanvl((F.col(c) if isinstance(c, str) else c).cast("double"), F.lit(None))
             if not isinstance(c, str) or c in rows.columns
-        ]  # fmt: skip
-        none = F.array().cast("array<struct<kind: string, name: string, score: double>>")
-        frames.append(
-            rows.select(
-                F.lit(side).alias("side"), "user_id", "label", "weight",
-                F.inline(F.array(*entries) if entries else none),
-            )
-        )  # fmt: skip
-    return frames[0].unionByName(frames[1]).where("score IS NOT NULL")
+            else F.lit(None)
+            for c in columns.values()
+        ]
+        values = F.array(*there).cast("array<double>").alias("values")
+        frames.append(rows.select(F.lit(side).alias("side"), "label", "weight", values))
+    return frames[0].unionByName(frames[1])
 
 
-def number_counts(values: DataFrame) -> list[Any]:
-    """Rows of kind, name, side, ``bin``, ``rows``: in tenths of the values before."""
+def long_values(values: DataFrame) -> DataFrame:
+    """A row for each value of :func:`array_values`: side, label, weight, ``number`` (its place
+    among the columns) and ``score``; NULL is left out."""
+    rows = values.select("side", "label", "weight", F.posexplode("values").alias("number", "score"))
+    return rows.where("score IS NOT NULL")
+
+
+def number_counts(values: DataFrame, keys: Sequence[Key]) -> list[Row]:
+    """Rows of kind, name, side, ``bin``, ``rows``: in tenths of the values before. A column that
+    has none before is left out."""
+    if not keys:
+        return []
     places = F.array(*[F.lit(tenth / TENTHS) for tenth in range(1, TENTHS)])
     limits = (
         values.where(F.col("side") == BEFORE)
-        .groupBy("kind", "name")
-        .agg(F.percentile_approx("score", places, ACCURACY).alias("_limits"))
-    )
-    above = F.size(F.filter("_limits", lambda limit: F.col("score") > limit))
-    binned = values.join(F.broadcast(limits), on=["kind", "name"], how="inner")
-    named = binned.withColumn("bin", above.cast("string"))
-    return named.groupBy("kind", "name", "side", "bin").agg(F.count("*").alias("rows")).collect()
+        .agg(*[
+            F.percentile_approx(F.get("values", F.lit(number)), places, ACCURACY)
+            for number in range(len(keys))
+        ])
+        .first()
+    )  # fmt: skip
+    schema = "side STRING, number INT, bin INT, rows BIGINT"
+    counted = values.select("side", "values").mapInArrow(_tenths(limits or ()), schema)
+    found = counted.groupBy("side", "number", "bin").agg(F.sum("rows").alias("rows")).collect()
+    return [
+        Row(kind=kind, name=name, side=side, bin=str(place), rows=rows)
+        for side, number, place, rows in found
+        for kind, name in [keys[number]]
+    ]
+
+
+def _tenths(limits: Sequence[Sequence[float] | None]) -> Callable[[Batches], Batches]:
+    """How many values of a side and column are above how many of its limits."""
+
+    def compute(batches: Batches) -> Batches:
+        counts: dict[object, npt.NDArray[np.int64]] = {}
+        for batch in batches:
+            for (side,), mine in groups_of(batch, ["side"]):
+                values = matrix_of(batch.column("values").take(pa.array(mine)))
+                table = counts.setdefault(side, np.zeros((len(limits), TENTHS), np.int64))
+                for number, edges in enumerate(limits):
+                    if edges is not None:
+                        known = values[~np.isnan(values[:, number]), number]
+                        places = np.searchsorted(edges, known)
+                        table[number] += np.bincount(places, minlength=TENTHS)
+        for side, table in counts.items():
+            number, place = np.nonzero(table)
+            columns = (pa.repeat(side, len(number)), number.astype(np.int32),
+                       place.astype(np.int32), table[number, place])  # fmt: skip
+            names = ["side", "number", "bin", "rows"]
+            yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names)
+
+    return compute
 
 
 def word_counts(sides: Mapping[str, DataFrame], columns: Mapping[Key, Column]) -> list[Any]:

@@ -1,6 +1,6 @@
 """Each input of the ranker by itself: what it tells, how it drifted, and whether it leaks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -11,6 +11,7 @@ from activityrec.evaluation.distributions import (
     AFTER,
     BEFORE,
     Key,
+    array_values,
     by_key,
     drift,
     long_values,
@@ -61,11 +62,11 @@ def input_checks(
         the values of a one-hot column.
     """
     sides = {BEFORE: weighted(before), AFTER: weighted(after)}
-    numeric = long_values(sides, number_columns(config))
     shown = {("score", model): column for model, column in scores.items()}
-    numeric = numeric.unionByName(long_values(sides, shown)).persist()
-    counts = number_counts(numeric) + word_counts(sides, word_columns(config))
-    alone = _alone(numeric)
+    columns = {**number_columns(config), **shown}
+    numeric, keys = array_values(sides, columns).persist(), list(columns)
+    counts = number_counts(numeric, keys) + word_counts(sides, word_columns(config))
+    alone = _alone(numeric, keys)
     rows = []
     for key, found in by_key(counts).items():
         auc = alone.get(key, {})
@@ -81,14 +82,16 @@ def input_checks(
     return before.sparkSession.createDataFrame(rows, schema)
 
 
-def _alone(values: DataFrame) -> dict[Key, dict[str, float]]:
+def _alone(values: DataFrame, keys: Sequence[Key]) -> dict[Key, dict[str, float]]:
     """The AUC of each value by itself, by side; undefined ones, and those of few answers, are left
     out."""
-    draws = ranking_draws(values, Bootstrap(0, 0), ["kind", "name", "side"])
+    # Without replicates it is of no matter whose row it is.
+    rows = long_values(values).withColumn("user_id", F.lit(""))
+    draws = ranking_draws(rows, Bootstrap(0, 0), ["side", "number"])
     found: dict[Key, dict[str, float]] = {}
     enough = F.col("positives") >= MIN_ANSWERS
     for row in draws.where("metric = 'auc' AND draws[0] IS NOT NULL").where(enough).collect():
-        found.setdefault((row["kind"], row["name"]), {})[row["side"]] = row["draws"][0]
+        found.setdefault(keys[row["number"]], {})[row["side"]] = row["draws"][0]
     return found
 
 

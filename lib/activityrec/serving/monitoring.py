@@ -12,9 +12,9 @@ from activityrec.config import Config, MonitorConfig
 from activityrec.evaluation.distributions import (
     AFTER,
     BEFORE,
+    array_values,
     by_key,
     drift,
-    long_values,
     number_columns,
     number_counts,
     sizes_of,
@@ -95,7 +95,8 @@ def input_findings(learnt: DataFrame, recent: DataFrame, config: Config) -> list
         Rows like ``features.training_examples``.
     """
     limits, sides = config.monitor, {BEFORE: weighted(learnt), AFTER: weighted(recent)}
-    counts = number_counts(long_values(sides, number_columns(config)))
+    numbers = number_columns(config)
+    counts = number_counts(array_values(sides, numbers), list(numbers))
     counts += word_counts(sides, word_columns(config))
     shown = {side: rows.select("activity_id").distinct().count() for side, rows in sides.items()}
     fewest = min(shown.values())
