@@ -10,8 +10,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def resident(process: int) -> float:
-    """MB that are resident now. Pages that processes share count for each of them, but a child
-    that is as large as its parent was forked this moment, and is not yet what it will be."""
+    """MB that are resident now. Pages that processes share count for each of them; but a fork is
+    left out as long as its address space is as large as its parent's, whose pages it has: a JVM
+    that starts a program is there twice for a moment."""
     sizes, children = {}, defaultdict(list)
     for status in Path("/proc").glob("[0-9]*/status"):
         try:

@@ -7,7 +7,7 @@ Lists have 10 of 500 activities; every user answered one to three. Lists are rea
 all of them. ``accuracy`` are the metrics that look at what was answered, ``lists`` those of what
 lists are like. Printed are seconds, the median of --repeats after one that does not count (on a
 tenth of the users), and the largest resident memory that the JVM and the Python processes had
-meanwhile, added up.
+meanwhile, added up (see memory.py).
 """
 
 import argparse

@@ -38,3 +38,18 @@ def test_ranges_give_what_one_task_gives(spark: SparkSession) -> None:
             assert found[key] == draws == [None] * 13
         else:
             assert found[key] == pytest.approx(draws, abs=1e-12)
+
+
+def test_equal_scores_are_ties_even_if_infinite_or_no_numbers(spark: SparkSession) -> None:
+    rows = [
+        (model, f"u{number}", score, label, 1.0)
+        for model, same in (("infinite", float("inf")), ("none", float("nan")))
+        for number, (score, label) in enumerate([(same, 1), (same, 0), (same, 0), (0.5, 0)])
+    ]
+    schema = "model STRING, user_id STRING, score DOUBLE, label INT, weight DOUBLE"
+    draws = ranking_draws(spark.createDataFrame(rows, schema), Bootstrap(0, 0)).collect()
+    found = {(row["model"], row["metric"]): row["draws"][0] for row in draws}
+    for model in ("infinite", "none"):
+        # One win and two ties of three; the first step has one answer in three rows.
+        assert found[model, "auc"] == pytest.approx(2 / 3)
+        assert found[model, "average_precision"] == pytest.approx(1 / 3)

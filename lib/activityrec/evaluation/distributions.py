@@ -43,11 +43,11 @@ def word_columns(config: Config) -> dict[Key, Column]:
 
 def array_values(sides: Mapping[str, DataFrame], columns: Mapping[Key, Column | str]) -> DataFrame:
     """side, label, weight, and ``values`` (ARRAY<DOUBLE>), one of each column in their order; NULL
-    where a side lacks the column, and for what is no number."""
+    where a side lacks the column. What is no number is infinite here: Spark orders it last too."""
     frames = []
     for side, rows in sides.items():
         there = [
-            F.nanvl((F.col(c) if isinstance(c, str) else c).cast("double"), F.lit(None))
+            F.nanvl((F.col(c) if isinstance(c, str) else c).cast("double"), F.lit(np.inf))
             if not isinstance(c, str) or c in rows.columns
             else F.lit(None)
             for c in columns.values()
