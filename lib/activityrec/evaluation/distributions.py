@@ -103,9 +103,9 @@ def _tenths(limits: Sequence[Sequence[float] | None]) -> Callable[[Batches], Bat
                         places = np.searchsorted(edges, known)
                         table[number] += np.bincount(places, minlength=TENTHS)
         for side, table in counts.items():
-            number, place = np.nonzero(table)
-            columns = (pa.repeat(side, len(number)), number.astype(np.int32),
-                       place.astype(np.int32), table[number, place])  # fmt: skip
+            numbers, bins = np.nonzero(table)
+            columns = (pa.repeat(side, len(numbers)), numbers.astype(np.int32),
+                       bins.astype(np.int32), table[numbers, bins])  # fmt: skip
             names = ["side", "number", "bin", "rows"]
             yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names)
 
