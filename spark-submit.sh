@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# spark-submit with this project's defaults in front: the library as a zip, Delta Lake, the Python of
+# spark-submit with this project's defaults in front: library and jobs as a zip, Delta Lake, the Python of
 # .venv, the properties of conf/spark/delta.conf and, in local mode (the default), those of
 # conf/spark/local.conf. Takes all that spark-submit takes; what the caller says wins.
 #   ./spark-submit.sh jobs/pipeline.py --config conf/complete_journey.yaml --as-of 2017-10-01
@@ -76,6 +76,7 @@ property() { # KEY: its value there, or nothing
 value=$(property spark.jars) && jars=$jars${value:+,$value}
 value=$(property spark.driver.extraClassPath) && class_path=$class_path${value:+:$value}
 value=$(property spark.submit.pyFiles) && py_files=$py_files${value:+,$value}
+if [ -z "$deploy_mode" ]; then deploy_mode=$(property spark.submit.deployMode); fi
 
 ours=()
 add_conf() { # KEY VALUE
@@ -105,26 +106,27 @@ if [ "$deploy_mode" != cluster ]; then
     add_conf spark.driver.defaultJavaOptions "\"-Dlog4j2.configurationFile=$root/conf/spark/log4j2.properties\""
 fi
 
-# --- The library as a zip, made anew when a source is newer ------------------------------------
+# --- The library as a zip, made anew when a source is newer; with the jobs, which import each other
 
 zip=$root/.build/activityrec.zip
 # Folders count too: their time changes when a file is deleted.
-if [ ! -f "$zip" ] || [ -n "$(find "$root/lib/activityrec" -name __pycache__ -prune -o -newer "$zip" -print)" ]; then
+if [ ! -f "$zip" ] || [ -n "$(find "$root/lib/activityrec" "$root/jobs" -name __pycache__ -prune -o -newer "$zip" -print)" ]; then
     mkdir -p "$root/.build"
     builder=$venv/bin/python
     [ -x "$builder" ] || builder=python3
-    "$builder" - "$root/lib" "$zip" <<'PY'
+    "$builder" - "$root" "$zip" <<'PY'
 import os
 import sys
 import zipfile
 from pathlib import Path
 
-lib, target = Path(sys.argv[1]), sys.argv[2]
+root, target = Path(sys.argv[1]), sys.argv[2]
 temporary = f"{target}.{os.getpid()}"
 with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-    for path in sorted((lib / "activityrec").rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            archive.write(path, path.relative_to(lib))
+    for folder, what in ((root / "lib", "activityrec/**/*"), (root / "jobs", "*.py")):
+        for path in sorted(folder.glob(what)):
+            if path.is_file() and "__pycache__" not in path.parts:
+                archive.write(path, path.relative_to(folder))
 # A run that starts meanwhile sees the old zip or the new one, never half of it.
 os.replace(temporary, target)
 PY

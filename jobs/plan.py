@@ -73,7 +73,7 @@ def main() -> None:
         print(text)
     print(
         "evaluate scores exposures and lists of evaluate.list_users users by the same kernel; its "
-        "figures are in docs/evaluation.md. promote, publish and report aggregate what is there."
+        "figures are in docs/cluster.md. promote, publish and report aggregate what is there."
     )
 
 

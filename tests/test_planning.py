@@ -113,20 +113,20 @@ def test_the_kernel_stays_within_its_block(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cells, of = 400_000, config()
-    counts = replace(SMALL, activities=200, products=400)
+    counts = replace(SMALL, users=6_000, activities=200, products=400)
     monkeypatch.setattr(pairs, "CELLS_PER_BLOCK", cells)
     names = [column.name for column in affinity_columns(of.features)]
     mapper = candidate_mapper(
         spread(spark, live(counts, of)), ["user_id"], names, of.recommend.candidates
     )
     # More than one block: nothing of one may be left in memory while the next is made.
-    batch = histories(3 * cells // counts.activities, counts.products, of)
+    batch = histories(counts.users, counts.products, of)
     tracemalloc.start()
     for _ in mapper(iter([batch])):
         pass
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    planned, _ = kernel_bytes(of, counts.activities, cells)
+    planned, _ = kernel_bytes(of, counts.activities, counts.users, cells)
     assert 0.9 * planned < peak < planned, f"{peak:,} of {planned:,}"
 
 

@@ -1,12 +1,13 @@
 """The log of stages, and a run that goes on where it broke off."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
-from activityrec import tables
+from activityrec import stage_log, tables
 from activityrec.config import Config
 from activityrec.errors import StateError
 from activityrec.job import Job, Stage, open_job, run_stages
@@ -93,6 +94,26 @@ def test_a_run_that_was_killed_at_its_beginning_or_got_new_data_starts_there(
     # kill -9 before anything was done.
     ours.begun("ingest")
     assert log().first_unfinished(names) == 0
+
+
+def test_a_clock_that_was_set_back_hides_nothing_that_has_to_be_done(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = Pipeline(spark, tmp_path)
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz=timezone.utc):  # type: ignore[no-untyped-def]
+            return datetime.now(tz) + timedelta(hours=2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage_log, "datetime", Ahead)
+        pipeline.run()
+    with pytest.raises(StateError):
+        pipeline.run(fails="two")
+    assert pipeline.run(resume=True) == ["two", "three"]
+    statuses = [row["status"] for row in pipeline.rows()]
+    assert statuses == ["begun", *["done"] * 3, "begun", "done", "failed", "done", "done"]
 
 
 def test_with_privacy_no_words_of_an_error_are_kept(

@@ -46,7 +46,6 @@ STAGES = [
 ]
 """Task, script and further arguments, as jobs/pipeline.py orders them."""
 
-FORGET_LIST = "{{ var.value.activityrec_forget_list }}"
 UPKEEP = [
     ("monitor", "monitor.py", "", "0 10 * * *"),
     ("export", "export.py", "", "0 12 * * *"),

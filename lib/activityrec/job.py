@@ -164,7 +164,7 @@ def main(
     except ActivityRecError as error:
         log.error("%s: %s", arguments.config, one_line(error))
         sys.exit(error.status)
-    except (PySparkException, Py4JError, MlflowException) as error:
+    except (PySparkException, Py4JError, MlflowException, OSError) as error:
         log.debug("Its own words:", exc_info=True)
         log.error("%s: %s", arguments.config, one_line(error))
         sys.exit(1)

@@ -176,7 +176,7 @@ def _recommend(config: Config, counts: Counts) -> Iterator[Need]:
     one = _features_row(config, counts) + sum(vector_bytes(name, config, counts) for name in names)
     yield Need("recommend", "shuffle", "users with features and vectors",
                counts.users * one, f"{counts.users:,} x {one:,}")  # fmt: skip
-    size, arithmetic = kernel_bytes(config, counts.activities)
+    size, arithmetic = kernel_bytes(config, counts.activities, counts.users)
     yield Need("recommend", "each core", "the kernel's block, in Python", size, arithmetic)
     parts = ceil((days + counts.users * one) / ADVISORY_PARTITION)
     yield from _audiences(config, counts, user, parts)

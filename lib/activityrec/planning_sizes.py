@@ -89,11 +89,13 @@ def side_bytes(retrievers: Sequence[str], config: Config, counts: Counts) -> tup
     return size, " + ".join(terms)
 
 
-def kernel_bytes(config: Config, activities: int, cells: int = CELLS_PER_BLOCK) -> tuple[int, str]:
+def kernel_bytes(
+    config: Config, activities: int, users: int, cells: int = CELLS_PER_BLOCK
+) -> tuple[int, str]:
     """What one block of users against all activities takes in a Python worker: DOUBLE arrays of the
     affinities, of each retriever's scores and ranks, of the blend, and temporary ones; beside it
     the candidates of the block before."""
-    height = max(1, cells // max(1, activities))
+    height = min(users, max(1, cells // max(1, activities)))
     kept = min(config.recommend.candidates, activities)
     fields = len(affinity_columns(config.features)) + 2 * len(config.retrieval.weights) + 1
     size = DOUBLE * height * (activities * (fields + TEMPORARIES) + kept * fields)

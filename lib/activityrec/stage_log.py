@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 
 from pyspark.sql import functions as F
 
@@ -77,10 +77,22 @@ class StageLog:
     def _add(
         self, stage: str, status: str, seconds: float, rows: Mapping[str, int], error: str | None
     ) -> None:
-        now = datetime.now(timezone.utc)
         # How much was erased of one user would tell about them.
         rows = {} if self.private and stage.startswith("forget") else rows
-        row = (self.run_id, self.as_of, stage, status, now, seconds, dict(rows), error,
+        row = (self.run_id, self.as_of, stage, status, self._now(), seconds, dict(rows), error,
                self.configuration)  # fmt: skip
         frame = self.lakehouse.spark.createDataFrame([row], tables.STAGES.row_type)
         self.lakehouse.append(tables.STAGES, frame.coalesce(1))
+
+    def _now(self) -> datetime:
+        """The time, or a microsecond after the last row where a clock was set back: --resume goes
+        by the order of rows."""
+        now = datetime.now(timezone.utc)
+        if not self.lakehouse.exists(tables.STAGES):
+            return now
+        (last,) = self.lakehouse.read(tables.STAGES).agg(F.max("ended_ts")).collect()[0]
+        return (
+            now
+            if last is None
+            else max(now, last.astimezone(timezone.utc) + timedelta(microseconds=1))
+        )

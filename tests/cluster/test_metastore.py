@@ -1,4 +1,5 @@
-"""A metastore that goes down in the middle of a stage: an error, and the stage can be run again."""
+"""A metastore that goes down in the middle of a stage, or is down at its start: an error, and the
+stage can be run again."""
 
 import shutil
 from pathlib import Path
@@ -60,8 +61,13 @@ def test_it_can_be_run_again_when_the_metastore_is_up(
         lines = [line for line in features.said().splitlines() if line.strip()]
         assert "ERROR" in lines[-1] and "metastore" in lines[-1], "\n".join(lines[-5:])
 
+        late = shop.start("features", attempt=2)
+        assert late.status() == 1, "it is down at the start as well"
+        lines = [line for line in late.said().splitlines() if line.strip()]
+        assert "ERROR" in lines[-1] and "metastore" in lines[-1], "\n".join(lines[-5:])
+
         comes_up(sql)
-        features = shop.start("features", attempt=2)
+        features = shop.start("features", attempt=3)
         assert features.status() == 0, features.said()[-3000:]
         for run in (ingest, features):
             assert "ERROR" not in run.said() and " WARN " not in run.said(), "nothing to act on"

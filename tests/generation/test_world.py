@@ -227,9 +227,14 @@ def test_favourite_products_come_again_and_bots_only_view(
         ({"exposures_per_user": 91}, "exposures_per_user"),
         ({"days": 59, "exposures_per_user": 1}, "days"),
         ({"products": 5, "users": -1}, "users, products"),
+        ({"users": 10**20}, "users"),
+        ({"days": 10_000_000}, "days"),
+        ({"exposures_per_user": 0}, "exposures_per_user"),
+        ({"products_per_activity": -1, "taste": math.nan}, "products_per_activity, taste"),
+        ({"price": math.inf}, "price"),
     ],
 )
-def test_a_world_that_cannot_be_is_refused(wrong: dict[str, int], named: str) -> None:
+def test_a_world_that_cannot_be_is_refused(wrong: dict[str, float], named: str) -> None:
     with pytest.raises(ConfigError, match=f"^{named} out of range"):
         World(**{"users": 10, **wrong})
 

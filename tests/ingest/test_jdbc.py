@@ -96,6 +96,26 @@ def test_a_crash_before_the_commit_loads_the_same_range_again(
     assert shop.ingestion().lakehouse.read(tables.BATCHES).count() >= 3
 
 
+def test_a_server_that_is_down_at_the_start_is_named(
+    orders: tuple[Shop, Sql], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, sql = orders
+    monkeypatch.setenv("SHOP_PASSWORD", "anything")
+    insert(sql, "a", 1, "2024-05-01 10:00:00")
+    shop.load()
+    insert(sql, "b", 2, "2024-05-01 11:00:00")
+    options = shop.events["options"]
+    # The discard port: nothing listens there.
+    shop.events["options"] = options | {"url": "jdbc:postgresql://127.0.0.1:9/shop"}
+    with pytest.raises(Exception, match=r"127\.0\.0\.1:9 refused"):
+        shop.load()
+    assert shop.amounts() == {"a": 1.0}
+    assert len(shop.batches()) == 1
+    shop.events["options"] = options
+    assert shop.load() == 1
+    assert shop.amounts() == {"a": 1.0, "b": 2.0}
+
+
 def test_a_server_that_goes_down_while_rows_are_read_leaves_the_table_as_it_was(
     orders: tuple[Shop, Sql], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,11 @@ WRONG: dict[str, tuple[Change, str, list[str]]] = {
         AS_OF,
         ["table clean.users", "/lakehouse/clean/users", "'shop'", "'stranger'"],
     ),
+    "lakehouse below a file": (
+        lambda raw: raw["lakehouse"].update(root="torn.parquet/lakehouse"),
+        AS_OF,
+        ["torn.parquet", "Not a directory"],
+    ),
     "no date": (lambda raw: None, "1.5.2024", ["--as-of 1.5.2024", "YYYY-MM-DD"]),
     "no valid activity": (
         expression("activities", "end_ts", "timestamp(`from`)"),

@@ -58,6 +58,10 @@ def test_a_full_disk_is_named_and_leaves_the_tables_as_they_were(
             while True:
                 out.write(bytes(4096))
                 out.flush()
+        other = lambda raw: raw["lakehouse"].update(root=str(full / "first"))  # noqa: E731
+        status, *lines = run(write_yaml(shop, other))
+        assert status == "1" and len(lines) == 1 and "No space left on device" in lines[0]
+        write_yaml(shop, lambda raw: raw["lakehouse"].update(root=str(full / "lakehouse")))
         before = files_of(full)
         status, *lines = run(path)
         (line,) = [line for line in lines if " INFO " not in line]

@@ -35,7 +35,8 @@ def write_world(spark: SparkSession, world: World, folder: str, parts: int) -> d
     dict
         What ``truth/truth.json`` holds: the world; of the exposures from its ``as_of`` on their
         number, their rate of responses and its expectation (the value of the policy that made
-        them), and the best AUC; the value of the best policy on that day.
+        them), and the best AUC; the value of the best policy on that day. None where there is
+        nothing to tell it by: no exposure is that late.
 
     Raises
     ------
@@ -63,7 +64,8 @@ def write_world(spark: SparkSession, world: World, folder: str, parts: int) -> d
     write("source/exposures", shown.select(*logged))
     write("source/responses", responses(shown, world))
     truth = {"world": world.saved(), **_known(shown, people, world)}
-    files.write_text(f"{folder}/truth/truth.json", json.dumps(truth, indent=2))
+    text = json.dumps(truth, indent=2, allow_nan=False)
+    files.write_text(f"{folder}/truth/truth.json", text)
     text = yaml.safe_dump(configuration(world), sort_keys=False)
     files.write_text(f"{folder}/world.yaml", text)
     return truth
@@ -76,7 +78,7 @@ def _known(shown: DataFrame, people: DataFrame, world: World) -> dict[str, Any]:
     count = later.agg(F.count("*"), rate, expected).first()
     assert count is not None
     some = people.where(F.pmod(F.xxhash64("user"), F.lit(max(1, world.users // TRUTH_USERS))) == 0)
-    return {
+    known = {
         "as_of": str(world.as_of),
         "exposures": count[0],
         "response_rate": count[1],
@@ -84,6 +86,7 @@ def _known(shown: DataFrame, people: DataFrame, world: World) -> dict[str, Any]:
         "best_auc": best_auc(later),
         "best_value": best_value(some, world, (world.as_of - world.start).days),
     }
+    return {name: None if value != value else value for name, value in known.items()}
 
 
 def configuration(world: World) -> dict[str, Any]:

@@ -1,10 +1,16 @@
 """What a planted world is: its sizes, its seed, and the strengths of what is planted in it."""
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, fields
 from datetime import date, timedelta
 from typing import Any
 
 from activityrec.errors import ConfigError
+
+MOST = 10**10
+"""Of users, of products and of activities: places in the digits of a BIGINT."""
+MOST_DAYS = 36_500
+MOST_EVENTS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -43,22 +49,30 @@ class World:
             A size is out of its range.
         """
         wrong = {
-            "users": self.users < 1,
+            "users": not 1 <= self.users <= MOST,
             "categories": self.categories < 1,
-            "activities": self.activities < self.categories,
-            "products": self.products < self.categories * 2,
-            "days": self.days < 60,
-            "exposures_per_user": not 0 <= 2 * self.exposures_per_user <= self.days,
-            "events_per_user": self.events_per_user < 0,
+            "activities": not self.categories <= self.activities <= MOST,
+            "products": not self.categories * 2 <= self.products <= MOST,
+            "days": not 60 <= self.days <= MOST_DAYS,
+            "exposures_per_user": not 1 <= self.exposures_per_user <= self.days / 2,
+            "events_per_user": not 0 <= self.events_per_user <= MOST_EVENTS,
+            "products_per_activity": not 1 <= self.products_per_activity <= MOST,
+            "seed": not -(2**63) <= self.seed < 2**63,
             **{name: not 0 <= getattr(self, name) <= 1 for name in ("bots", "repeats", "explored")},
+            **{
+                one.name: True
+                for one in fields(self)
+                if isinstance(value := getattr(self, one.name), float) and not math.isfinite(value)
+            },
         }
         if any(wrong.values()):
             names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
             raise ConfigError(
                 f"{names} out of range: a world has at least one user, {self.categories} "
-                f"activities (one a category), {2 * self.categories} products and 60 days, and "
-                "no user is shown an activity more often than every other day; bots, repeats and "
-                "explored are shares"
+                f"activities (one a category) of a product or more, {2 * self.categories} products "
+                f"and 60 days; at most {MOST:,} of each, {MOST_DAYS:,} days and {MOST_EVENTS:,} "
+                "events a user; a user is shown an activity once or more, and at most every other "
+                "day; bots, repeats and explored are shares; seed is a BIGINT"
             )
 
     @property

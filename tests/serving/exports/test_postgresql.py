@@ -115,6 +115,21 @@ def test_a_crash_before_the_last_step_leaves_the_old_rows(
     assert shop.runs() == "second"
 
 
+def test_a_database_that_is_down_at_the_start_is_named(shop: Shop) -> None:
+    shop.publish("first", {"u1": "ab"}, 10)
+    export.run(shop.job())
+    shop.publish("second", {"u1": "ab"}, 11)
+    up = shop.options["url"]
+    # The discard port: nothing listens there.
+    shop.options["url"] = "jdbc:postgresql://127.0.0.1:9/shop"
+    with pytest.raises(StateError, match=r"crm.*127\.0\.0\.1:9 refused"):
+        export.run(shop.job())
+    shop.options["url"] = up
+    assert shop.runs() == "first"
+    assert export.run(shop.job()) == {"crm recommendations": 2, "crm audiences": 2}
+    assert shop.runs() == "second"
+
+
 @pytest.mark.parametrize("step", ["stage", "last"])
 def test_a_database_that_goes_down_in_the_middle_keeps_the_old_rows(
     shop: Shop, mode: str, step: str, monkeypatch: pytest.MonkeyPatch
