@@ -28,8 +28,9 @@ check: setup  ## linter, formatter (changes nothing), type checker
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
-test: setup check  ## check, then all tests but the slow ones
-	.venv/bin/python -m pytest -n 2 --dist loadscope -m "not slow and not cluster"
+MARKS = not slow and not cluster
+test: setup check  ## check, then all tests but the slow ones; MARKS="not cluster" takes these as well
+	.venv/bin/python -m pytest -n 2 --dist loadscope -m "$(MARKS)"
 
 slow: setup  ## the slow tests: processes that are killed, a database, erasure with every feature on
 	.venv/bin/python -m pytest -n 2 --dist loadscope -m slow
