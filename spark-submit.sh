@@ -110,7 +110,7 @@ fi
 
 zip=$root/.build/activityrec.zip
 # Folders count too: their time changes when a file is deleted.
-if [ ! -f "$zip" ] || [ -n "$(find "$root/lib/activityrec" "$root/jobs" -name __pycache__ -prune -o -newer "$zip" -print)" ]; then
+if [ ! -f "$zip" ] || [ -n "$(find "$root/spark-submit.sh" "$root/lib/activityrec" "$root/jobs" -name __pycache__ -prune -o -newer "$zip" -print)" ]; then
     mkdir -p "$root/.build"
     builder=$venv/bin/python
     [ -x "$builder" ] || builder=python3

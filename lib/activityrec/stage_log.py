@@ -91,8 +91,6 @@ class StageLog:
         if not self.lakehouse.exists(tables.STAGES):
             return now
         (last,) = self.lakehouse.read(tables.STAGES).agg(F.max("ended_ts")).collect()[0]
-        return (
-            now
-            if last is None
-            else max(now, last.astimezone(timezone.utc) + timedelta(microseconds=1))
-        )
+        if last is None:
+            return now
+        return max(now, last.astimezone(timezone.utc) + timedelta(microseconds=1))
