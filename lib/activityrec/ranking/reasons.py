@@ -62,7 +62,9 @@ def with_reasons(rows: DataFrame, model: PipelineModel | None, config: Config) -
     added: dict[str, list[Column]] = {of_input[term.name]: [] for term in found}
     for term in found:
         added[of_input[term.name]].append(term.added - F.lit(term.mean))
-    return rows.select("_row.*", _sorted({g: total(some) for g, some in added.items()}))
+    # Not in one step: beside _row.* Spark 4.0 takes a name to be that of _row's field.
+    explained = rows.select("_row", _sorted({g: total(some) for g, some in added.items()}))
+    return explained.select("_row.*", "reasons")
 
 
 def _label(one_hot: str) -> str:

@@ -1,6 +1,7 @@
 """The one row that makes a run the current one for readers, and how it comes about."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
 
 from delta.exceptions import (
@@ -20,6 +21,10 @@ from activityrec.evaluation.gate import Check
 from activityrec.ingest.horizon import live_activities
 from activityrec.lakehouse import Lakehouse, Once
 from activityrec.serving.audit import Audit, Audited, audit
+
+# Delta 4.0 makes Python's exceptions of the JVM's only after this.
+with suppress(ImportError):
+    import delta.exceptions.captured  # noqa: F401
 
 COUNTS = ("users", "recommendations", "audiences")
 _LOST = (
