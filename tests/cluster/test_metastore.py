@@ -64,7 +64,7 @@ def test_it_can_be_run_again_when_the_metastore_is_up(
         late = shop.start("features", attempt=2)
         assert late.status() == 1, "it is down at the start as well"
         lines = [line for line in late.said().splitlines() if line.strip()]
-        assert "ERROR" in lines[-1] and "metastore" in lines[-1], "\n".join(lines[-5:])
+        assert "ERROR" in lines[-1] and "HiveMetaStoreClient" in lines[-1], "\n".join(lines[-5:])
 
         comes_up(sql)
         features = shop.start("features", attempt=3)
