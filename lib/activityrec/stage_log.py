@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 
 from pyspark.sql import functions as F
 
 from activityrec import tables
+from activityrec.clock import later_than
 from activityrec.config import Config
 from activityrec.errors import StateError
 from activityrec.fingerprint import fingerprint
@@ -85,12 +86,9 @@ class StageLog:
         self.lakehouse.append(tables.STAGES, frame.coalesce(1))
 
     def _now(self) -> datetime:
-        """The time, or a microsecond after the last row where a clock was set back: --resume goes
-        by the order of rows."""
+        """The time, later than that of the last row: --resume goes by the order of rows."""
         now = datetime.now(timezone.utc)
         if not self.lakehouse.exists(tables.STAGES):
             return now
         (last,) = self.lakehouse.read(tables.STAGES).agg(F.max("ended_ts")).collect()[0]
-        if last is None:
-            return now
-        return max(now, last.astimezone(timezone.utc) + timedelta(microseconds=1))
+        return later_than(last, now)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 
 from delta.exceptions import (
     ConcurrentAppendException,
@@ -15,6 +15,7 @@ from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from activityrec import tables
+from activityrec.clock import later_than
 from activityrec.config import Config
 from activityrec.errors import StateError
 from activityrec.evaluation.gate import Check
@@ -134,10 +135,7 @@ def commit(lakehouse: Lakehouse, row: tuple, seen: Row | None) -> None:
     """
     table = tables.PUBLICATIONS
     place = table.column_names.index("published_ts")
-    when = row[place]
-    if seen is not None:
-        last = seen["published_ts"].astimezone(timezone.utc)
-        when = max(when, last + timedelta(microseconds=1))
+    when = later_than(seen["published_ts"] if seen else None, row[place])
     row = (*row[:place], when, *row[place + 1 :])
     lakehouse.create(table)
     number = lakehouse.versions.get(table.full_name, 0)
