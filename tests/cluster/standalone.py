@@ -13,7 +13,7 @@ import pyspark
 
 from tests.conftest import ROOT
 
-DEADLINE = 600
+DEADLINE = 1200
 SPARK_HOME = Path(pyspark.__file__).parent
 CONFS = {
     # Small tables on a small cluster; what else conf/spark/test.conf says is not needed here.

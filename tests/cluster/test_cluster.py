@@ -2,7 +2,6 @@
 when workers and drivers are killed in the middle of every stage."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,11 @@ from activityrec import tables
 from activityrec.config_file import load_config
 from activityrec.job import Job
 from activityrec.lakehouse import Lakehouse
-from tests.cluster.standalone import Cluster, Run, standalone_cluster
+from tests.cluster.standalone import Cluster, Run
 from tests.planted import AS_OF
 
 pytestmark = pytest.mark.cluster
 STAGES = [name for name, _ in pipeline.STAGES]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with standalone_cluster(tmp_path_factory.mktemp("cluster")) as started:
-        yield started
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Jobs on a shop of a few rows."""
 
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pyspark.sql import SparkSession
 
 import ingest
 from activityrec.job import Stage, main
-from tests.jobs.small_shop import AS_OF, LINES, Run, write_yaml
+from tests.jobs.small_shop import AS_OF, Run, write_files, write_yaml
 
 
 @pytest.fixture
@@ -42,13 +41,7 @@ def run(
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a shop's files. The lakehouse beside them is filled by :func:`ingested`."""
     folder = tmp_path_factory.mktemp("shop")
-    for name, lines in LINES.items():
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        (folder / f"{name}.json").write_text(text, encoding="utf-8")
-    (folder / "torn.parquet").write_bytes(b"PAR1 and nothing that is Parquet")
-    cut = folder / "cut/_delta_log/00000000000000000000.json"
-    cut.parent.mkdir(parents=True)
-    cut.write_text('{"commitInfo":{"timestamp":17145', encoding="utf-8")
+    write_files(folder)
     return folder
 
 

@@ -1,5 +1,6 @@
 """A shop of a few rows, for what jobs say and leave behind when they cannot do their work."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,17 @@ LINES: dict[str, list[dict[str, Any]]] = {
 
 Change = Callable[[dict[str, Any]], object]
 Run = Callable[..., list[str]]
+
+
+def write_files(folder: Path) -> None:
+    """The shop's files, and two that are no Parquet file and no Delta table."""
+    for name, lines in LINES.items():
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    (folder / "torn.parquet").write_bytes(b"PAR1 and nothing that is Parquet")
+    cut = folder / "cut/_delta_log/00000000000000000000.json"
+    cut.parent.mkdir(parents=True)
+    cut.write_text('{"commitInfo":{"timestamp":17145', encoding="utf-8")
 
 
 def write_yaml(folder: Path, change: Change = lambda raw: None) -> Path:

@@ -1,9 +1,6 @@
 """Faults from outside while a job runs: one line that names them, and tables as they were."""
 
-import contextlib
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from activityrec.config_file import load_config
 from activityrec.job import Job
 from activityrec.lakehouse import Lakehouse
 from tests.jobs.small_shop import Run, files_of, write_yaml
+from tests.small_disk import fill, small_disk
 
 
 def test_mlflow_that_does_not_answer_is_named(
@@ -41,23 +39,10 @@ def test_mlflow_that_does_not_answer_is_named(
 def test_a_full_disk_is_named_and_leaves_the_tables_as_they_were(
     shop: Path, run: Run, tmp_path: Path
 ) -> None:
-    full = tmp_path / "full"
-    full.mkdir()
-
-    def mounted(*options: str) -> bool:
-        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(full)]
-        return subprocess.run(command, capture_output=True).returncode == 0
-
-    if os.getuid() or not mounted("-o", "size=20m"):
-        pytest.skip("only root may mount a small disk")
-    try:
+    with small_disk(tmp_path / "full", "20m") as full:
         path = write_yaml(shop, lambda raw: raw["lakehouse"].update(root=str(full / "lakehouse")))
         assert run(path)[0] == "0"
-        filler = full / "filler"
-        with contextlib.suppress(OSError), filler.open("wb") as out:
-            while True:
-                out.write(bytes(4096))
-                out.flush()
+        filler = fill(full)
         other = lambda raw: raw["lakehouse"].update(root=str(full / "first"))  # noqa: E731
         status, *lines = run(write_yaml(shop, other))
         assert status == "1" and len(lines) == 1 and "No space left on device" in lines[0]
@@ -69,8 +54,6 @@ def test_a_full_disk_is_named_and_leaves_the_tables_as_they_were(
         assert {name for name in before if name.endswith(".json")} <= set(files_of(full))
         filler.unlink()
         assert run(path)[0] == "0"
-    finally:
-        subprocess.run(["umount", "-l", str(full)], check=True)
 
 
 def test_a_log_of_the_lakehouse_that_was_cut_short_is_named(
