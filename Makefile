@@ -42,7 +42,7 @@ setup-4.0:  ## .venv-4.0 and .jars-4.0: Spark 4.0 and its Delta Lake, as Databri
 test-4.0: setup-4.0  ## all tests but the slow ones, on Spark 4.0
 	FOR_SPARK=4.0 .venv-4.0/bin/python -m pytest -n 2 --dist loadscope -m "not slow and not cluster"
 
-cluster: setup  ## whole pipelines on a master and two workers, killed in every stage, and beside a metastore that goes down
+cluster: setup  ## some hours: a master and two workers under faults of every kind; an object store; a planted world of 20,000 users
 	.venv/bin/python -m pytest -m cluster
 
 wheel: setup  ## the library as a wheel, in .build/dist

@@ -24,6 +24,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from event_logs import TASK, events, shuffled_and_spilled
 from memory import watched
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,8 +96,8 @@ class Benchmark:
             # The gate's verdict is of no matter here.
             job = (str(ROOT / f"jobs/{stage}.py"), *config, *["--force"] * (stage == "promote"))
             before = files_in(folder / "lakehouse")
-            log, peak, events = self.submit(folder, stage, *job)
-            shuffle, spilled = bytes_of(events)
+            log, peak, event_log = self.submit(folder, stage, *job)
+            shuffle, spilled = bytes_of(event_log)
             found = SECONDS.search(log)
             assert found is not None, log
             added = files_in(folder / "lakehouse") - before
@@ -110,15 +111,12 @@ def files_in(folder: Path) -> int:
     return sum(1 for _ in folder.rglob("*.parquet"))
 
 
-def bytes_of(events: Path) -> tuple[float, float]:
+def bytes_of(log: Path) -> tuple[float, float]:
     """MB that tasks wrote into shuffles, and MB that they spilled to disk."""
     shuffle = spilled = 0
-    with events.open() as lines:
-        for line in lines:
-            if line.startswith('{"Event":"SparkListenerTaskEnd"'):
-                metrics = json.loads(line).get("Task Metrics") or {}
-                shuffle += metrics.get("Shuffle Write Metrics", {}).get("Shuffle Bytes Written", 0)
-                spilled += metrics.get("Disk Bytes Spilled", 0)
+    for task in events(log, TASK):
+        written, to_disk = shuffled_and_spilled(task)
+        shuffle, spilled = shuffle + written, spilled + to_disk
     return shuffle / 1e6, spilled / 1e6
 
 

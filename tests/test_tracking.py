@@ -38,6 +38,7 @@ def tracking(folder: Path, name: str) -> Tracking:
     """The tracking of the deployment ``name``; all of a folder share its data base."""
     place = {"uri": f"sqlite:///{folder}/mlflow.db", "artifacts": f"{folder}/artifacts"}
     raw = configuration() | {"name": name, "tracking": place}
+    raw["lakehouse"] = {"root": f"{folder}/lakehouse"}
     return Tracking(Config.model_validate(raw))
 
 
@@ -72,6 +73,7 @@ def test_the_model_promoted_is_the_champion(spark: SparkSession, folder: Path) -
     assert (str(champion), champion.as_of) == ("shop-ranker/1", JUNE)
     rows = spark.createDataFrame([(21,)], "value INT")
     assert champion.model.transform(rows).collect()[0]["twice"] == 42
+    assert not (folder / "lakehouse/.models").exists()
 
 
 def test_a_model_says_what_it_reads(folder: Path) -> None:
@@ -128,9 +130,7 @@ def test_a_registered_als_holds_factors_of_items_and_none_of_users(
     files = [path for path in tmp_path.rglob("*.parquet") if "userFactors" in path.parts]
     assert files
     assert sum(pq.read_metadata(path).num_rows for path in files) == 0
-    pipeline = ours.model("als", MAY).model
-    assert pipeline is not None
-    (loaded,) = pipeline.stages
+    (loaded,) = mlflow.spark.load_model("models:/shop-als/1").stages
     assert (loaded.rank, loaded.getUserCol(), loaded.getItemCol()) == (2, "user", "item")
     assertDataFrameEqual(loaded.itemFactors, fit.model.itemFactors)
     assert loaded.userFactors.isEmpty()

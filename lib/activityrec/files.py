@@ -8,6 +8,12 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 
+def on_disk(path: str) -> str | None:
+    """The path on this machine's disk, or on what is mounted there; None on other storage."""
+    plain = path.removeprefix("file:")
+    return None if ":" in plain.split("/")[0] else plain
+
+
 class Files:
     """A handful of operations on paths; small files only, the driver reads and writes them."""
 
@@ -68,6 +74,10 @@ class Files:
             stream.write(bytearray(text, "utf-8"))
         finally:
             stream.close()
+
+    def system(self, path: str) -> str:
+        """The address of the file system that a path is on, as ``file:///`` or ``s3a://bucket``."""
+        return str(self._open(path)[1].getUri())
 
     def can(self, path: str, capability: str) -> bool:
         """Whether the store says that it has a capability of Hadoop's file systems."""

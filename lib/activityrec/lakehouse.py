@@ -5,19 +5,25 @@ table through one :class:`Lakehouse` see the version that the first of them saw,
 object writes the table itself.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from activityrec.errors import StateError
+from activityrec.files import on_disk
 from activityrec.locks import Lease, disk_lock
 from activityrec.session import settings
 from activityrec.tables import Table
 from activityrec.upkeep import Upkeep
 
+log = logging.getLogger("activityrec")
+NOT_BACK = "table %s is not as before (%s): run the stage again"
 _TXN = "spark.databricks.delta.write"
 
 
@@ -149,7 +155,8 @@ class Lakehouse(Upkeep):
         """Put the tables written inside back as they were if an exception leaves the block.
 
         A table that did not exist before is left empty. A process that is killed cannot clean
-        up: then some tables are new and some old, and the same stage must be run again.
+        up, nor one whose storage takes nothing any more, which warns of each table: then some
+        tables are new and some old, and the same stage must be run again.
         """
         self._before.clear()
         try:
@@ -163,9 +170,15 @@ class Lakehouse(Upkeep):
 
     def _put_back(self) -> None:
         for table, version in self._before.items():
-            if self._current_version(table) != version:
-                name = self.identifier(table)
-                self.spark.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version}")
+            try:
+                if self._current_version(table) != version:
+                    name = self.identifier(table)
+                    self.spark.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version}")
+            except (PySparkException, Py4JError) as error:
+                kind = type(error).__name__
+                log.warning(
+                    "table %s is not as before (%s): run the stage again", table.full_name, kind
+                )
             self.versions.pop(table.full_name, None)
 
     @contextmanager
@@ -220,13 +233,13 @@ class Lakehouse(Upkeep):
         """
         if self.root is None:
             yield
-        elif ":" in self.root.removeprefix("file:").split("/")[0]:
+        elif (folder := on_disk(self.root)) is not None:
+            with disk_lock(folder):
+                yield
+        else:
             with Lease(self.files, self.root) as lease:
                 outside, self.before_write = self.before_write, lease.check
                 try:
                     yield
                 finally:
                     self.before_write = outside
-        else:
-            with disk_lock(self.root.removeprefix("file:")):
-                yield

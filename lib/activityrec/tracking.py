@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from activityrec.tracking_records import (
     recipe_of,
     signature_of,
 )
+from activityrec.tracking_storage import way_of_models
 
 __all__ = [
     "CHALLENGER",
@@ -51,6 +53,12 @@ __all__ = [
     "ModelVersion",
     "Tracking",
 ]
+
+QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""With a server MLflow prints bars and addresses otherwise, the second on the output of the job."""
 
 
 class Tracking:
@@ -126,13 +134,15 @@ class Tracking:
         import pyspark
 
         name = self.model_name(part)
-        info = mlflow.spark.log_model(
-            model,
-            artifact_path=part,
-            registered_model_name=name,
-            signature=signature_of(inputs) if inputs is not None else None,
-            pip_requirements=[f"pyspark=={pyspark.__version__}"],
-        )
+        with way_of_models(self.place.root) as way:
+            info = mlflow.spark.log_model(
+                model,
+                artifact_path=part,
+                dfs_tmpdir=way.spark_folder,
+                registered_model_name=name,
+                signature=signature_of(inputs) if inputs is not None else None,
+                pip_requirements=[f"pyspark=={pyspark.__version__}"],
+            )
         client = MlflowClient()
         version = info.registered_model_version
         for key, value in {"as_of": as_of.isoformat(), **(tags or {})}.items():
@@ -192,7 +202,8 @@ class Tracking:
     def model(
         self, part: str, as_of: date, alias: str = CHAMPION, load: bool = True
     ) -> ModelVersion:
-        """The champion of a part, or the challenger, with its model where ``load`` is true.
+        """The champion of a part, or the challenger, with its model where ``load`` is true; that
+        of the ranker: ALS would read its factors when they are gone from their way here.
 
         Raises
         ------
@@ -210,9 +221,13 @@ class Tracking:
             )
         if not load:
             return found
-        return replace(
-            found, model=mlflow.spark.load_model(f"models:/{found.name}/{found.version}")
-        )
+        with way_of_models(self.place.root) as way:
+            model = mlflow.spark.load_model(
+                f"models:/{found.name}/{found.version}",
+                dfs_tmpdir=way.spark_folder,
+                dst_path=way.fetch_folder,
+            )
+        return replace(found, model=model)
 
     def logged(self, run_id: str) -> "Logged":
         """What a run logged, so that it can be repeated.
@@ -273,6 +288,8 @@ class Tracking:
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", module="mlflow")
+        for setting, value in QUIET.items():
+            os.environ.setdefault(setting, value)
         if self.config.uri.startswith("sqlite:///"):
             Path(self.config.uri.removeprefix("sqlite:///")).parent.mkdir(
                 parents=True, exist_ok=True

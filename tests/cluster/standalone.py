@@ -1,4 +1,8 @@
-"""A real standalone cluster on loopback: a master and workers, each a process of its own."""
+"""A real standalone cluster on loopback: a master and workers, each a process of its own.
+
+As on machines of their own, workers do not see the driver's files: where tests run as root, the
+folders of DRIVER_ONLY, and the drivers' temporary one, are empty for them.
+"""
 
 import os
 import signal
@@ -27,6 +31,12 @@ CONFS = {
     "spark.executor.memory": "900m",
     "spark.driver.memory": "1500m",
 }
+DRIVER_ONLY = (*(ROOT / name for name in ("lib", "jobs", "conf", ".jars")), Path("/tmp/mlflow"))
+"""The last is where MLflow leaves models if it is not told otherwise."""
+HIDE = """
+for folder in $HIDDEN; do mkdir -p "$folder"; mount -t tmpfs none "$folder"; done
+exec "$@"
+"""
 
 
 class Run:
@@ -55,22 +65,30 @@ class Run:
         self.process.wait(DEADLINE)
 
 
-def submitted(log: Path, master: str, *job: str) -> Run:
-    """Give a job to a cluster, after further arguments of spark-submit."""
+def submitted(log: Path, master: str, *job: str, temporary: Path | None = None) -> Run:
+    """Give a job to a cluster, after further arguments of spark-submit. All that the driver has
+    besides is in the folder ``temporary``."""
     confs = [part for key, value in CONFS.items() for part in ("--conf", f"{key}={value}")]
     command = [str(ROOT / "spark-submit.sh"), "--master", master, *confs, *job]
+    environment = dict(os.environ)
+    if temporary is not None:
+        environment |= {"TMPDIR": str(temporary), "SPARK_LOCAL_DIRS": str(temporary)}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=out, stderr=out, start_new_session=True
+            command, cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
         )
     return Run(process, log)
 
 
 class Cluster:
-    """A master, workers by number, and what was submitted to it."""
+    """A master, workers by number, and what was submitted to it. Executors shuffle in
+    ``scratch``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scratch: Path) -> None:
+        self.scratch = scratch
         self.folder, self.workers = folder, dict[int, subprocess.Popen[bytes]]()
+        self.driver = folder / "driver"
+        self.driver.mkdir()
         self.runs: list[Run] = []
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -80,11 +98,13 @@ class Cluster:
         environment = os.environ | {
             "SPARK_DAEMON_MEMORY": "400m",
             "SPARK_LOCAL_IP": "127.0.0.1",
-            "SPARK_LOCAL_DIRS": str(self.folder / "local"),
+            "SPARK_LOCAL_DIRS": str(self.scratch),
+            "HIDDEN": " ".join(str(folder) for folder in (*DRIVER_ONLY, self.driver)),
         }
+        alone = [] if os.getuid() else ["unshare", "--mount", "sh", "-c", HIDE, "sh"]
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [str(SPARK_HOME / "bin/spark-class"), *command],
+                [*alone, str(SPARK_HOME / "bin/spark-class"), *command],
                 cwd=self.folder, env=environment, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -108,7 +128,8 @@ class Cluster:
         worker.wait(DEADLINE)
 
     def submit(self, *job: str) -> Run:
-        self.runs.append(submitted(self.folder / f"run{len(self.runs)}.log", self.url, *job))
+        log = self.folder / f"run{len(self.runs)}.log"
+        self.runs.append(submitted(log, self.url, *job, temporary=self.driver))
         return self.runs[-1]
 
     def stop(self) -> None:
@@ -121,8 +142,10 @@ class Cluster:
 
 
 @contextmanager
-def standalone_cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
-    cluster = Cluster(folder)
+def standalone_cluster(
+    folder: Path, workers: int = 2, scratch: Path | None = None
+) -> Iterator[Cluster]:
+    cluster = Cluster(folder, scratch or folder / "local")
     cluster.start_master()
     try:
         for number in range(workers):

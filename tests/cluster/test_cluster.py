@@ -17,6 +17,7 @@ from tests.cluster.standalone import Cluster, Run
 from tests.planted import AS_OF
 
 pytestmark = pytest.mark.cluster
+LIBFAKETIME = [str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
 STAGES = [name for name, _ in pipeline.STAGES]
 
 
@@ -98,3 +99,32 @@ def test_a_driver_killed_in_every_stage_goes_on_from_the_last_finished_stage(
     run = submit(cluster, shop, "--resume")
     assert run.status() == 0, run.said()[-3000:]
     check_same_lists(planted_run, shop)
+
+
+@pytest.mark.skipif(not LIBFAKETIME, reason="no libfaketime (Debian: faketime)")
+def test_a_clock_that_jumps_ahead_and_back_changes_nothing(
+    cluster: Cluster, shop: Path, planted_run: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's: a day ahead in the middle of features, so that Spark takes its executors for
+    dead; right again in the middle of recommend. Clocks of workers and files are right."""
+    root, clock = shop.parent / "lakehouse", tmp_path / "clock"
+    clock.write_text("+0")
+    with monkeypatch.context() as patch:
+        patch.setenv("LD_PRELOAD", LIBFAKETIME[0])
+        patch.setenv("FAKETIME_TIMESTAMP_FILE", str(clock))
+        patch.setenv("FAKETIME_NO_CACHE", "1")
+        # Clocks that count from the start of the machine do not jump.
+        patch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        patch.setenv("FAKETIME_FORCE_MONOTONIC_FIX", "0")
+        run = submit(cluster, shop)
+    for stage, offset in (("features", "+1d"), ("recommend", "+0")):
+        in_the_middle(run, root, STAGES.index(stage))
+        clock.write_text(offset)
+    assert run.status() == 0, run.said()[-3000:]
+    check_same_lists(planted_run, shop)
+    done = Lakehouse(planted_run.spark, load_config(shop)).read(tables.STAGES)
+    rows = done.where("status = 'done'").orderBy("ended_ts").collect()
+    assert [row["stage"] for row in rows] == STAGES
+    again = submit(cluster, shop, "--resume")
+    assert again.status() == 0
+    assert f"goes on: {', '.join(STAGES)} was done before" in again.said()

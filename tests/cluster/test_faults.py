@@ -1,5 +1,6 @@
-"""Faults from outside on a cluster of two workers: one line that names each, tables as before, and
-a job that ends well when the fault is gone. More of them, in one process, are in tests/jobs."""
+"""Faults from outside on a cluster of two workers: the job's last line names each, tables are as
+before, and the job ends well when the fault is gone. More of them, in one process, are in
+tests/jobs."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,12 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import SparkSession
 
-from tests.cluster.standalone import Cluster
+from activityrec import tables
+from activityrec.config_file import load_config
+from activityrec.lakehouse import Lakehouse
+from tests.cluster.standalone import Cluster, standalone_cluster
 from tests.conftest import JARS
-from tests.jobs.small_shop import AS_OF, Change, files_of, write_files, write_yaml
+from tests.jobs.small_shop import (
+    AS_OF,
+    Change,
+    add_user,
+    files_of,
+    write_files,
+    write_yaml,
+)
 from tests.jobs.test_errors import WRONG
+from tests.planted import AS_OF as PLANTED_AS_OF
+from tests.planted import USERS
 from tests.postgres import Sql, postgres_server
 from tests.small_disk import fill, small_disk
 
@@ -28,40 +44,56 @@ class Shop:
 
     folder: Path
     cluster: Cluster
+    spark: SparkSession
+    """To look at tables with."""
 
     def run(self, stage: str, change: Change = lambda raw: None) -> tuple[int, list[str]]:
-        """The exit status of a stage, and the lines in which it says what is wrong."""
+        """The exit status of a stage, and the lines in which it says what is wrong: the last that
+        is printed. Spark's own, on tasks that failed, are before it."""
         path = write_yaml(self.folder, change)
         config = ("--config", str(path), "--as-of", AS_OF)
         run = self.cluster.submit("--jars", JDBC, f"jobs/{stage}.py", *config)
-        status = run.status()
-        errors = [line for line in run.said().splitlines() if f" ERROR {path}: " in line]
-        assert bool(errors) == bool(status), run.said()[-3000:]
+        status, said = run.status(), run.said().splitlines()
+        errors = [line for line in said if f" ERROR {path}: " in line]
+        assert errors == said[-1:] if status else errors == [], run.said()[-3000:]
         return status, errors
 
     def refuses(self, stage: str, words: list[str], change: Change = lambda raw: None) -> None:
         """The stage ends with 1 and one line that has these words, and changes nothing."""
-        before = files_of(self.folder)
-        status, errors = self.run(stage, change)
+        before = self.contents()
+        status, (line,) = self.run(stage, change)
         assert status == 1
-        (line,) = errors
         assert [word for word in words if word not in line] == []
-        assert before and files_of(self.folder) == before
+        assert self.contents() == before
+
+    def contents(self) -> list[list[str]]:
+        """The rows of the clean tables; there is no other before features has ended well."""
+        lakehouse = Lakehouse(self.spark, load_config(write_yaml(self.folder)))
+        clean = (tables.USERS, tables.EVENTS, tables.EXPOSURES)
+        return [sorted(str(row) for row in lakehouse.read(table).collect()) for table in clean]
+
+    def users(self) -> set[str]:
+        rows = Lakehouse(self.spark, load_config(write_yaml(self.folder))).read(tables.USERS)
+        return {row["user_id"] for row in rows.collect()}
 
 
 @pytest.fixture(scope="module")
-def ingested(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ingested(
+    cluster: Cluster, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The shop's files with its clean tables."""
     folder = tmp_path_factory.mktemp("shop")
     write_files(folder)
-    assert Shop(folder, cluster).run("ingest")[0] == 0
+    assert Shop(folder, cluster, spark).run("ingest")[0] == 0
     return folder
 
 
 @pytest.fixture
-def shop(cluster: Cluster, ingested: Path, tmp_path: Path) -> Shop:
-    """A copy of it for one test."""
-    return Shop(Path(shutil.copytree(ingested, tmp_path / "shop")), cluster)
+def shop(cluster: Cluster, spark: SparkSession, ingested: Path, tmp_path: Path) -> Shop:
+    """A copy of it for one test, with one more user among the sources."""
+    folder = Path(shutil.copytree(ingested, tmp_path / "shop"))
+    add_user(folder, "u9")
+    return Shop(folder, cluster, spark)
 
 
 @pytest.fixture(scope="module")
@@ -70,20 +102,49 @@ def server() -> Iterator[tuple[str, Sql]]:
         yield server
 
 
-def test_broken_files_among_the_inputs(shop: Shop) -> None:
+def test_a_parquet_file_that_is_none_and_a_broken_log_among_the_inputs(shop: Shop) -> None:
     for fault in ("Parquet file that is none", "Delta log cut short"):
         change, _, words = WRONG[fault]
         shop.refuses("ingest", words, change)
     assert shop.run("ingest")[0] == 0
+    assert "u9" in shop.users()
+
+
+def test_a_parquet_file_whose_middle_is_broken_in_the_last_source(shop: Shop) -> None:
+    """It opens, and fails when users are in their table already."""
+    folder = shop.folder / "sent"
+    folder.mkdir()
+    rows = pa.table({"user": ["u1"] * 2000, "activity": ["a1"] * 2000, "at": ["2024-04-21"] * 2000})
+    for name in ("whole", "broken"):
+        pq.write_table(rows, folder / f"{name}.parquet", compression="none", use_dictionary=False)
+    broken = folder / "broken.parquet"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
+
+    def in_parquet(raw: dict[str, Any]) -> None:
+        raw["sources"]["exposures"][0].update(format="parquet", path="sent")
+
+    shop.refuses("ingest", ["broken.parquet"], in_parquet)
+    broken.write_bytes(whole)
+    assert shop.run("ingest", in_parquet)[0] == 0
+    assert "u9" in shop.users()
 
 
 def test_a_log_of_the_lakehouse_that_was_cut_short(shop: Shop) -> None:
     log = max((shop.folder / "lakehouse/clean/users/_delta_log").glob("*.json"))
     checksum = log.parent / f".{log.name}.crc"
     whole, sums = log.read_bytes(), checksum.read_bytes()
+
+    def fails(*words: str) -> None:
+        before = files_of(shop.folder)
+        status, (line,) = shop.run("features")
+        assert status == 1 and [word for word in words if word not in line] == []
+        assert before and files_of(shop.folder) == before
+
     log.write_bytes(whole[: len(whole) // 2])
+    fails("Checksum error", "clean/users")
     checksum.unlink()
-    shop.refuses("features", ["clean.users", "log"])
+    fails("clean/users/_delta_log", "is cut short")
     log.write_bytes(whole)
     checksum.write_bytes(sums)
     assert shop.run("features")[0] == 0
@@ -122,30 +183,40 @@ def test_a_database_that_is_down_at_the_start_and_goes_down_in_the_middle(
     shop.refuses("ingest", ["terminating connection"], of_database(address))
     sql(everybody)
     assert shop.run("ingest", of_database(address))[0] == 0
+    assert "u5" in shop.users()
 
 
-def test_a_full_disk(shop: Shop, tmp_path: Path) -> None:
+def test_a_full_disk_of_the_lakehouse(shop: Shop, tmp_path: Path) -> None:
     with small_disk(tmp_path / "full", "20m") as full:
-
-        def there(raw: dict[str, Any]) -> None:
-            raw["lakehouse"]["root"] = str(full / "lakehouse")
-
-        assert shop.run("ingest", there)[0] == 0
+        there = Shop(Path(shutil.copytree(shop.folder, full / "shop")), shop.cluster, shop.spark)
         filler = fill(full)
-        before = files_of(full)
-        status, (line,) = shop.run("ingest", there)
-        assert status == 1 and "No space left on device" in line
-        assert {name for name in before if name.endswith(".json")} <= set(files_of(full))
+        there.refuses("ingest", ["No space left on device"])
         filler.unlink()
-        assert shop.run("ingest", there)[0] == 0
+        assert there.run("ingest")[0] == 0
+        assert "u9" in there.users()
+
+
+def test_a_full_disk_of_the_executors(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with (
+        small_disk(tmp_path / "scratch", "40m") as scratch,
+        standalone_cluster(tmp_path / "other", scratch=scratch) as cluster,
+    ):
+        there = Shop(shop.folder, cluster, shop.spark)
+        filler = fill(scratch)
+        there.refuses("ingest", ["No space left on device"])
+        filler.unlink()
+        assert there.run("ingest")[0] == 0
+        assert "u9" in there.users()
 
 
 def test_a_second_pipeline_is_sent_away_until_the_first_one_has_ended(
-    cluster: Cluster, planted: Path, tmp_path: Path
+    cluster: Cluster, spark: SparkSession, planted: Path, tmp_path: Path
 ) -> None:
     for path in [*planted.glob("*.json"), planted / "planted.yaml"]:
         shutil.copy(path, tmp_path)
-    config = ("--config", str(tmp_path / "planted.yaml"), "--as-of", AS_OF)
+    shop = tmp_path / "planted.yaml"
+    config = ("--config", str(shop), "--as-of", str(PLANTED_AS_OF))
     first = cluster.submit("jobs/pipeline.py", *config)
     first.wait_until(lambda: " INFO users from users" in first.said(), "ingest began")
     second = cluster.submit("jobs/pipeline.py", *config)
@@ -154,3 +225,4 @@ def test_a_second_pipeline_is_sent_away_until_the_first_one_has_ended(
     assert first.process.poll() is None, "nothing happened to it"
     first.kill()
     assert cluster.submit("jobs/ingest.py", *config).status() == 0
+    assert Lakehouse(spark, load_config(shop)).read(tables.USERS).count() == USERS

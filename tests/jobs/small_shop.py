@@ -41,6 +41,12 @@ def write_files(folder: Path) -> None:
     cut.write_text('{"commitInfo":{"timestamp":17145', encoding="utf-8")
 
 
+def add_user(folder: Path, user: str) -> None:
+    """One more among the sources."""
+    with (folder / "users.json").open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps({"user": user, "age": 40, "city": "north"}) + "\n")
+
+
 def write_yaml(folder: Path, change: Change = lambda raw: None) -> Path:
     raw = configuration() | {"name": "shop"}
     change(raw)

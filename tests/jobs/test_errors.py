@@ -23,7 +23,7 @@ WRONG: dict[str, tuple[Change, str, list[str]]] = {
     "Delta log cut short": (
         lambda raw: raw["sources"]["users"][0].update(format="delta", path="cut"),
         AS_OF,
-        ["cut"],
+        ["/cut"],
     ),
     "missing source file": (
         lambda raw: raw["sources"]["events"][1].update(path="gone.json"),

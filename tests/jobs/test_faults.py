@@ -11,7 +11,7 @@ from activityrec import tables
 from activityrec.config_file import load_config
 from activityrec.job import Job
 from activityrec.lakehouse import Lakehouse
-from tests.jobs.small_shop import Run, files_of, write_yaml
+from tests.jobs.small_shop import Run, add_user, files_of, write_files, write_yaml
 from tests.small_disk import fill, small_disk
 
 
@@ -37,23 +37,27 @@ def test_mlflow_that_does_not_answer_is_named(
 
 @pytest.mark.slow
 def test_a_full_disk_is_named_and_leaves_the_tables_as_they_were(
-    shop: Path, run: Run, tmp_path: Path
+    spark: SparkSession, run: Run, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "full", "20m") as full:
-        path = write_yaml(shop, lambda raw: raw["lakehouse"].update(root=str(full / "lakehouse")))
+        write_files(full)
+        path = write_yaml(full)
+
+        def users() -> set[str]:
+            rows = Lakehouse(spark, load_config(path)).read(tables.USERS).collect()
+            return {row["user_id"] for row in rows}
+
         assert run(path)[0] == "0"
+        before = users()
+        add_user(full, "u9")
         filler = fill(full)
-        other = lambda raw: raw["lakehouse"].update(root=str(full / "first"))  # noqa: E731
-        status, *lines = run(write_yaml(shop, other))
-        assert status == "1" and len(lines) == 1 and "No space left on device" in lines[0]
-        write_yaml(shop, lambda raw: raw["lakehouse"].update(root=str(full / "lakehouse")))
-        before = files_of(full)
         status, *lines = run(path)
         (line,) = [line for line in lines if " INFO " not in line]
         assert status == "1" and "No space left on device" in line
-        assert {name for name in before if name.endswith(".json")} <= set(files_of(full))
+        assert users() == before
         filler.unlink()
         assert run(path)[0] == "0"
+        assert users() == before | {"u9"}
 
 
 def test_a_log_of_the_lakehouse_that_was_cut_short_is_named(
@@ -71,7 +75,7 @@ def test_a_log_of_the_lakehouse_that_was_cut_short_is_named(
     status, *lines = run(path, stage=features.run)
     (line,) = [line for line in lines if " INFO " not in line]
     assert status == "1"
-    assert "clean.users" in line and "log" in line
+    assert "clean/users/_delta_log" in line and "is cut short" in line
     assert before and files_of(tmp_path) == before
     log.write_bytes(whole)
     assert run(path, stage=features.run)[0] == "0"
