@@ -38,6 +38,14 @@ class Files:
         target, system = self._open(folder)
         return [str(status.getPath().getName()) for status in system.listStatus(target)]
 
+    def put(self, local: str, path: str) -> None:
+        """Copy a folder of the driver's disk, through streams: S3A's own copying of local files has
+        threads of its own, and was seen to send one again and again."""
+        source, disk = self._open(Path(local).as_uri())
+        target, system = self._open(path)
+        conf = self.spark._jsparkSession.sessionState().newHadoopConf()
+        self._jvm.org.apache.hadoop.fs.FileUtil.copy(disk, source, system, target, False, conf)
+
     def rename(self, path: str, new: str) -> None:
         """Move a file to a name that is free."""
         target, system = self._open(path)

@@ -38,7 +38,7 @@ from activityrec.tracking_records import (
     recipe_of,
     signature_of,
 )
-from activityrec.tracking_storage import way_of_models
+from activityrec.tracking_storage import load_pipeline, saving
 
 __all__ = [
     "CHALLENGER",
@@ -134,11 +134,11 @@ class Tracking:
         import pyspark
 
         name = self.model_name(part)
-        with way_of_models(self.place.root) as way:
+        with saving(self.place.root) as folder:
             info = mlflow.spark.log_model(
                 model,
                 artifact_path=part,
-                dfs_tmpdir=way.spark_folder,
+                dfs_tmpdir=folder,
                 registered_model_name=name,
                 signature=signature_of(inputs) if inputs is not None else None,
                 pip_requirements=[f"pyspark=={pyspark.__version__}"],
@@ -221,12 +221,7 @@ class Tracking:
             )
         if not load:
             return found
-        with way_of_models(self.place.root) as way:
-            model = mlflow.spark.load_model(
-                f"models:/{found.name}/{found.version}",
-                dfs_tmpdir=way.spark_folder,
-                dst_path=way.fetch_folder,
-            )
+        model = load_pipeline(f"models:/{found.name}/{found.version}", self.place.root)
         return replace(found, model=model)
 
     def logged(self, run_id: str) -> "Logged":
