@@ -164,16 +164,20 @@ def test_a_failure_puts_all_tables_back(spark: SparkSession, tmp_path: Path) -> 
 def test_a_table_that_cannot_be_put_back_is_named_beside_the_error(
     spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ours = lakehouse(spark, root=str(tmp_path))
-    ours.replace(VISITS, visits(spark, ("01", "anna", 1, 0)))
+    ours, others = lakehouse(spark, root=str(tmp_path)), replace(VISITS, name="others")
+    one, two = visits(spark, ("01", "anna", 1, 0)), visits(spark, ("02", "anna", 1, 0))
+    for each in (VISITS, others):
+        ours.replace(each, one)
     log = tmp_path / "clean/visits/_delta_log"
     caplog.set_level("WARNING", "activityrec")
     with pytest.raises(OSError, match="disk full"), ours.all_or_nothing():
-        ours.append(VISITS, visits(spark, ("02", "anna", 1, 0)))
+        for each in (VISITS, others):
+            ours.append(each, two)
         log.rename(log.with_name("gone"))
         raise OSError("disk full")
     (line,) = [record.message for record in caplog.records]
     assert "table clean.visits is not as before" in line and "run the stage again" in line
+    assert listed(ours.read(others)) == [("01", "anna", 1, 0)]
 
 
 def test_reading_what_no_stage_has_written_names_the_table(

@@ -7,10 +7,13 @@ from typing import Any
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+DISK = "file:"
+"""What an address on a disk begins with."""
+
 
 def on_disk(path: str) -> str | None:
     """The path on this machine's disk, or on what is mounted there; None on other storage."""
-    plain = path.removeprefix("file:")
+    plain = path.removeprefix(DISK)
     return None if ":" in plain.split("/")[0] else plain
 
 
@@ -41,7 +44,7 @@ class Files:
     def put(self, local: str, path: str) -> None:
         """Copy a folder of the driver's disk, through streams: S3A's own copying of local files has
         threads of its own, and was seen to send one again and again."""
-        source, disk = self._open(Path(local).as_uri())
+        source, disk = self._open(f"{DISK}{local}")
         target, system = self._open(path)
         conf = self.spark._jsparkSession.sessionState().newHadoopConf()
         self._jvm.org.apache.hadoop.fs.FileUtil.copy(disk, source, system, target, False, conf)

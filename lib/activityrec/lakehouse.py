@@ -7,11 +7,9 @@ object writes the table itself.
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -162,11 +160,17 @@ class Lakehouse(Upkeep):
         try:
             yield
         except BaseException:
-            with suppress(StateError):
-                # Where the lease is lost, what came since is another's.
-                self.before_write()
+            if self._may_write():
                 self._put_back()
             raise
+
+    def _may_write(self) -> bool:
+        """Not where the lease is lost: what came since is another's."""
+        try:
+            self.before_write()
+        except StateError:
+            return False
+        return True
 
     def _put_back(self) -> None:
         for table, version in self._before.items():
@@ -174,11 +178,8 @@ class Lakehouse(Upkeep):
                 if self._current_version(table) != version:
                     name = self.identifier(table)
                     self.spark.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version}")
-            except (PySparkException, Py4JError) as error:
-                kind = type(error).__name__
-                log.warning(
-                    "table %s is not as before (%s): run the stage again", table.full_name, kind
-                )
+            except Exception as error:
+                log.warning(NOT_BACK, table.full_name, type(error).__name__)
             self.versions.pop(table.full_name, None)
 
     @contextmanager

@@ -1,6 +1,8 @@
 """Models on their way between MLflow, which works on the driver's disk, and Spark's executors,
 which do not see it."""
 
+import logging
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,58 +10,70 @@ from pathlib import Path
 import mlflow
 from mlflow.environment_variables import MLFLOW_DFS_TMP
 from mlflow.models import Model
+from py4j.protocol import Py4JError
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
-from activityrec.files import Files, on_disk
+from activityrec.files import DISK, Files
 
-FOLDER = ".models"
+log = logging.getLogger("activityrec")
 DEFAULT_SYSTEM = "fs.defaultFS"
 
 
-def folder_of_models(root: str | None) -> str | None:
-    """A folder that all nodes see: under the lakehouse's ``root`` or, for tables in a catalog,
-    under ``spark.checkpoint.dir``. None leaves it to MLflow: there is neither, or MLflow's own
-    setting for this, ``MLFLOW_DFS_TMP``."""
-    base = root or SparkSession.active().conf.get("spark.checkpoint.dir", None)
-    return None if MLFLOW_DFS_TMP.is_set() or base is None else f"{base}/{FOLDER}"
+@contextmanager
+def folder_for_a_model(root: str | None) -> Iterator[str | None]:
+    """A name on storage that all nodes see, deleted when the block ends: under the lakehouse's
+    ``root`` or, for tables in a catalog, under ``spark.checkpoint.dir``. None leaves it to MLflow:
+    there is neither, or MLflow's own setting for this, ``MLFLOW_DFS_TMP``."""
+    spark = SparkSession.active()
+    base = root or spark.conf.get("spark.checkpoint.dir", None)
+    if MLFLOW_DFS_TMP.is_set() or base is None:
+        yield None
+        return
+    folder = f"{base}/.models/{uuid.uuid4().hex}"
+    try:
+        yield folder
+    finally:
+        try:
+            Files(spark).delete(folder)
+        except Py4JError as error:
+            log.warning("%s could not be deleted: %s", folder, type(error).__name__)
 
 
 @contextmanager
 def saving(root: str | None) -> Iterator[str | None]:
-    """The folder that Spark writes models to before MLflow fetches them, for ``dfs_tmpdir`` of
+    """The folder that Spark writes a model to before MLflow fetches it, for ``dfs_tmpdir`` of
     ``mlflow.spark``; gone when the block ends."""
-    folder = folder_of_models(root)
-    if folder is None:
-        yield None
-        return
-    spark = SparkSession.active()
-    files, conf = Files(spark), spark.sparkContext._jsc.hadoopConfiguration()
-    default = conf.get(DEFAULT_SYSTEM)
-    # MLflow fetches by the default file system, whichever the folder is on.
-    conf.set(DEFAULT_SYSTEM, files.system(folder))
-    try:
-        yield folder
-    finally:
-        conf.set(DEFAULT_SYSTEM, default)
-        files.delete(folder)
+    with folder_for_a_model(root) as folder:
+        if folder is None:
+            yield None
+            return
+        spark = SparkSession.active()
+        conf = spark.sparkContext._jsc.hadoopConfiguration()
+        default = conf.get(DEFAULT_SYSTEM)
+        # MLflow fetches by the default file system, whichever the folder is on: by the one that it
+        # finds first, and a process has one lakehouse.
+        conf.set(DEFAULT_SYSTEM, Files(spark).system(folder))
+        try:
+            yield folder
+        finally:
+            conf.set(DEFAULT_SYSTEM, default)
 
 
 def load_pipeline(uri: str, root: str | None) -> PipelineModel:
     """A model of MLflow by its address, as ``models:/name/version``. What Spark reads lazily, as
     the factors of ALS, cannot be read later: the files are gone."""
-    folder = folder_of_models(root)
-    if folder is None:
-        return mlflow.spark.load_model(uri)
-    files, disk = Files(SparkSession.active()), on_disk(folder)
-    try:
-        if disk is not None:
-            Path(disk).mkdir(parents=True, exist_ok=True)
-        fetched = mlflow.artifacts.download_artifacts(uri, dst_path=disk)
-        model = Path(fetched, Model.load(fetched).flavors["spark"]["model_data"])
-        if disk is not None:
-            return PipelineModel.load(model.as_uri())
-        files.put(str(model), folder)
+    with folder_for_a_model(root) as folder:
+        if folder is None:
+            return mlflow.spark.load_model(uri)
+        files = Files(SparkSession.active())
+        on_disk = files.system(folder).startswith(DISK)
+        here = folder.removeprefix(DISK) if on_disk else None
+        if here is not None:
+            Path(here).mkdir(parents=True)
+        fetched = mlflow.artifacts.download_artifacts(uri, dst_path=here)
+        model = str(Path(fetched, Model.load(fetched).flavors["spark"]["model_data"]))
+        if on_disk:
+            return PipelineModel.load(f"{DISK}{model}")
+        files.put(model, folder)
         return PipelineModel.load(folder)
-    finally:
-        files.delete(folder)

@@ -1,7 +1,7 @@
 """A real standalone cluster on loopback: a master and workers, each a process of its own.
 
 As on machines of their own, workers do not see the driver's files: where tests run as root, the
-folders of DRIVER_ONLY, and the drivers' temporary one, are empty for them.
+folders of DRIVER_ONLY, and the drivers' temporary one, are empty for them when they start.
 """
 
 import os
@@ -34,6 +34,7 @@ CONFS = {
 DRIVER_ONLY = (*(ROOT / name for name in ("lib", "jobs", "conf", ".jars")), Path("/tmp/mlflow"))
 """The last is where MLflow leaves models if it is not told otherwise."""
 HIDE = """
+set -e
 for folder in $HIDDEN; do mkdir -p "$folder"; mount -t tmpfs none "$folder"; done
 exec "$@"
 """
@@ -66,8 +67,8 @@ class Run:
 
 
 def submitted(log: Path, master: str, *job: str, temporary: Path | None = None) -> Run:
-    """Give a job to a cluster, after further arguments of spark-submit. All that the driver has
-    besides is in the folder ``temporary``."""
+    """Give a job to a cluster, after further arguments of spark-submit. What the driver's Python
+    and its Spark write on the side is in the folder ``temporary``."""
     confs = [part for key, value in CONFS.items() for part in ("--conf", f"{key}={value}")]
     command = [str(ROOT / "spark-submit.sh"), "--master", master, *confs, *job]
     environment = dict(os.environ)

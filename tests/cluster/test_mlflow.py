@@ -90,7 +90,7 @@ def server(tmp_path: Path) -> Iterator[MlflowServer]:
     server.die()
 
 
-def test_nothing_stays_of_a_training_that_could_not_be_registered(
+def test_a_training_that_could_not_be_registered_leaves_no_challenger_and_no_rows(
     cluster: Cluster,
     planted_run: Job,
     server: MlflowServer,
@@ -125,6 +125,7 @@ def test_nothing_stays_of_a_training_that_could_not_be_registered(
     (line,) = [line for line in run.said().splitlines() if " ERROR " in line]
     assert "MLflow failed: " in line and "refused" in line
     assert contents() == before, "tables as before"
+    assert not list((tmp_path / "lakehouse/.models").iterdir())
 
     server.start()
     assert server.models() == {"planted-retrieval": {}}, "it died before the second one"
