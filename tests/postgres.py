@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 Sql = Callable[[str], None]
 
@@ -41,9 +42,7 @@ def postgres_server() -> Iterator[tuple[str, Sql]]:
 
 @contextmanager
 def _running(programs: Path, folder: str, as_user: list[str]) -> Iterator[tuple[str, Sql]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     def call(*command: str) -> None:
         done = subprocess.run([*as_user, *command], cwd=folder, capture_output=True, text=True)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 from pyhive import hive
 
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 BEELINE = next((ROOT / ".venv").glob("lib/python*/site-packages/pyspark/bin/beeline"))
 
@@ -42,9 +42,7 @@ def thrift_server(
     yaml: Path, properties: Path, env: Mapping[str, str] | None = None
 ) -> Iterator[int]:
     """The port of a server of a configuration, that answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = submit(
         "--properties-file", properties, "jobs/serve.py", "--config", yaml, "--port", port, env=env
     )

@@ -1,9 +1,6 @@
 """MLflow: runs, registered models, champion and challenger. The one module that knows it."""
 
 import json
-import logging
-import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +18,7 @@ from pyspark.sql.types import StructType
 
 from activityrec.config import Config
 from activityrec.errors import StateError
+from activityrec.tracking_output import quiet
 from activityrec.tracking_records import (
     CHALLENGER,
     CHAMPION,
@@ -53,12 +51,6 @@ __all__ = [
     "ModelVersion",
     "Tracking",
 ]
-
-QUIET = {
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-"""With a server MLflow prints bars and addresses otherwise, the second on the output of the job."""
 
 
 class Tracking:
@@ -280,11 +272,7 @@ class Tracking:
 
     def _connect(self) -> None:
         """Point MLflow at this deployment: its address is one for the whole process."""
-        for noisy in ("mlflow", "alembic"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", module="mlflow")
-        for setting, value in QUIET.items():
-            os.environ.setdefault(setting, value)
+        quiet()
         if self.config.uri.startswith("sqlite:///"):
             Path(self.config.uri.removeprefix("sqlite:///")).parent.mkdir(
                 parents=True, exist_ok=True

@@ -26,8 +26,9 @@ def folder_for_a_model(root: str | None) -> Iterator[str | None]:
     ``root`` or, for tables in a catalog, under ``spark.checkpoint.dir``. None leaves it to MLflow:
     there is neither, or MLflow's own setting for this, ``MLFLOW_DFS_TMP``."""
     spark = SparkSession.active()
-    base = root or spark.conf.get("spark.checkpoint.dir", None)
-    if MLFLOW_DFS_TMP.is_set() or base is None:
+    own = MLFLOW_DFS_TMP.is_set()
+    base = None if own else root or spark.conf.get("spark.checkpoint.dir", None)
+    if base is None:
         yield None
         return
     folder = f"{base}/.models/{uuid.uuid4().hex}"
@@ -67,13 +68,12 @@ def load_pipeline(uri: str, root: str | None) -> PipelineModel:
         if folder is None:
             return mlflow.spark.load_model(uri)
         files = Files(SparkSession.active())
-        on_disk = files.system(folder).startswith(DISK)
-        here = folder.removeprefix(DISK) if on_disk else None
+        here = folder.removeprefix(DISK) if files.system(folder).startswith(DISK) else None
         if here is not None:
             Path(here).mkdir(parents=True)
         fetched = mlflow.artifacts.download_artifacts(uri, dst_path=here)
         model = str(Path(fetched, Model.load(fetched).flavors["spark"]["model_data"]))
-        if on_disk:
+        if here is not None:
             return PipelineModel.load(f"{DISK}{model}")
         files.put(model, folder)
         return PipelineModel.load(folder)

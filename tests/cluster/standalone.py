@@ -6,7 +6,6 @@ folders of DRIVER_ONLY, and the drivers' temporary one, are empty for them when 
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import pyspark
 
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 DEADLINE = 1200
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -91,9 +91,7 @@ class Cluster:
         self.driver = folder / "driver"
         self.driver.mkdir()
         self.runs: list[Run] = []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.url = f"spark://127.0.0.1:{probe.getsockname()[1]}"
+        self.url = f"spark://127.0.0.1:{free_port()}"
 
     def start(self, name: str, *command: str) -> "subprocess.Popen[bytes]":
         environment = os.environ | {

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 
 from activityrec import tables
 from activityrec.config_file import load_config
@@ -63,6 +63,12 @@ class Shop:
 
     def refuses(self, stage: str, words: list[str], change: Change = lambda raw: None) -> None:
         """The stage ends with 1 and one line that has these words, and changes nothing."""
+        before = files_of(self.folder)
+        self.fails(stage, words, change)
+        assert before and files_of(self.folder) == before
+
+    def fails(self, stage: str, words: list[str], change: Change = lambda raw: None) -> None:
+        """The same where Delta leaves files that no table knows."""
         before = self.contents()
         status, (line,) = self.run(stage, change)
         assert status == 1
@@ -71,13 +77,15 @@ class Shop:
 
     def contents(self) -> list[list[str]]:
         """The rows of the clean tables; there is no other before features has ended well."""
-        lakehouse = Lakehouse(self.spark, load_config(write_yaml(self.folder)))
         clean = (tables.USERS, tables.EVENTS, tables.EXPOSURES)
-        return [sorted(str(row) for row in lakehouse.read(table).collect()) for table in clean]
+        return [sorted(str(row) for row in self.rows(table)) for table in clean]
 
     def users(self) -> set[str]:
-        rows = Lakehouse(self.spark, load_config(write_yaml(self.folder))).read(tables.USERS)
-        return {row["user_id"] for row in rows.collect()}
+        return {row["user_id"] for row in self.rows(tables.USERS)}
+
+    def rows(self, table: tables.Table) -> list[Row]:
+        lakehouse = Lakehouse(self.spark, load_config(write_yaml(self.folder)))
+        return lakehouse.read(table).collect()
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +213,9 @@ def test_a_full_disk_of_the_lakehouse(shop: Shop, tmp_path: Path) -> None:
         lakehouse.symlink_to(full / "lakehouse")
         there = Shop(shop.folder, cluster, shop.spark)
         filler = fill(full)
-        there.refuses("ingest", ["No space left on device"])
+        before = files_of(shop.folder)
+        there.fails("ingest", ["No space left on device"])
+        assert {name for name in before if name.endswith(".json")} <= set(files_of(shop.folder))
         filler.unlink()
         assert there.run("ingest")[0] == 0
         assert "u9" in there.users()

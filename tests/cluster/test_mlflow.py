@@ -6,7 +6,6 @@ The project has only MLflow's client: the server is ``pip install mlflow``, anyw
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -25,6 +24,7 @@ from activityrec.lakehouse import Lakehouse
 from activityrec.tracking import CHALLENGER
 from tests.cluster.standalone import DEADLINE, Cluster, Run
 from tests.planted import AS_OF, configuration
+from tests.ports import free_port
 
 SERVER = shutil.which("mlflow")
 pytestmark = [
@@ -43,9 +43,7 @@ class MlflowServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:

@@ -5,7 +5,6 @@ is ``pip install 'moto[server,s3]'``, anywhere on PATH.
 """
 
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -23,6 +22,7 @@ from activityrec.job import Job
 from tests.cluster.standalone import DEADLINE, Run, submitted
 from tests.cluster.test_cluster import lists
 from tests.planted import AS_OF
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.cluster,
@@ -40,9 +40,7 @@ rows.write.parquet(sys.argv[2])
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that has a bucket named ``lake``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (tmp_path_factory.mktemp("store") / "server.log").open("wb") as log:
         server = subprocess.Popen(["moto_server", "-p", str(port)], stdout=log, stderr=log)

@@ -39,6 +39,7 @@ def test_mlflow_that_does_not_answer_is_named(
 def test_a_full_disk_is_named_and_leaves_the_tables_as_they_were(
     spark: SparkSession, run: Run, tmp_path: Path
 ) -> None:
+    write_files(tmp_path)
     with small_disk(tmp_path / "full", "20m") as full:
         write_files(full)
         path = write_yaml(full)
@@ -51,10 +52,15 @@ def test_a_full_disk_is_named_and_leaves_the_tables_as_they_were(
         before = users()
         add_user(full, "u9")
         filler = fill(full)
+        other = lambda raw: raw["lakehouse"].update(root=str(full / "first"))  # noqa: E731
+        status, *lines = run(write_yaml(tmp_path, other))
+        assert status == "1" and len(lines) == 1 and "No space left on device" in lines[0]
+        files = files_of(full)
         status, *lines = run(path)
         (line,) = [line for line in lines if " INFO " not in line]
         assert status == "1" and "No space left on device" in line
         assert users() == before
+        assert {name for name in files if name.endswith(".json")} <= set(files_of(full))
         filler.unlink()
         assert run(path)[0] == "0"
         assert users() == before | {"u9"}
