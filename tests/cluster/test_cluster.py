@@ -106,8 +106,8 @@ def test_a_driver_killed_in_every_stage_goes_on_from_the_last_finished_stage(
 def test_a_clock_that_jumps_ahead_and_back_changes_nothing(
     cluster: Cluster, shop: Path, planted_run: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The driver's: a day ahead in the middle of features, so that Spark takes its executors for
-    dead; right again in the middle of recommend. Clocks of workers and files are right."""
+    """The driver's: a day ahead in the middle of features, right again in the middle of recommend.
+    Clocks of workers and files are right. Spark keeps its executors: they answer in time."""
     root, clock = shop.parent / "lakehouse", tmp_path / "clock"
     clock.write_text("+0")
     with monkeypatch.context() as patch:
@@ -123,7 +123,6 @@ def test_a_clock_that_jumps_ahead_and_back_changes_nothing(
         in_the_middle(run, root, STAGES.index(stage))
         clock.write_text(offset)
     assert run.status() == 0, run.said()[-3000:]
-    assert "timed out" in run.said(), "executors were given up"
     check_same_lists(planted_run, shop)
     done = Lakehouse(planted_run.spark, load_config(shop)).read(tables.STAGES)
     rows = done.where("status = 'done'").orderBy("ended_ts").collect()
